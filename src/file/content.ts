@@ -1,0 +1,44 @@
+/**
+ * The face of the file layer, as filesystem/ sees it: open a version by identity, read from it, close it.
+ * Implemented by temp-file-stores.ts over TempFileStores; tests of the filesystem bring an implementation in memory.
+ */
+import type { ObjectVersion } from '../object-store/object-store.js';
+
+export interface ContentSource {
+  /** Never waits; the same version shares its bytes and its download with every other open handle. */
+  open(version: ObjectVersion): Content;
+}
+
+export interface Content {
+  readonly version: ObjectVersion;
+  /** Debug id of the shared store, for logs. */
+  readonly storeId: string;
+  /**
+   * Fills `target` from `offset`; resolves with the number of bytes, less than asked only at the end of the object.
+   * @throws ContentError
+   */
+  read(target: Uint8Array, offset: number, signal?: AbortSignal): Promise<number>;
+  /** Idempotent. Reads under way on this handle end as `closed`. */
+  close(): void;
+}
+
+export type ContentErrorCode =
+  /** The range is not local and the object is no longer this version. */
+  | 'stale'
+  | 'denied'
+  /** The read's deadline passed. */
+  | 'deadline'
+  | 'no_space'
+  | 'disk_failed'
+  | 'aborted'
+  | 'closed';
+
+export class ContentError extends Error {
+  override readonly name = 'ContentError';
+  readonly code: ContentErrorCode;
+
+  constructor(code: ContentErrorCode, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.code = code;
+  }
+}

@@ -1,0 +1,83 @@
+/**
+ * What the kernel boundary (fuse/) may ask of the filesystem: the `Filesystem` interface and its vocabulary. It is
+ * node based, as the kernel's own protocol is; the path-based portable driver resolves its paths above it.
+ * No errno and no S3 here: failures are `FilesystemError`s with a stable code.
+ *
+ * Waiting: `lookup` and `readDirectory` may wait for the network; `open`, `release`, `getAttributes` and everything
+ * else never do, except `read`, which waits for the bytes it needs and ends by data, error, deadline or abort.
+ */
+
+/** A live file or directory; positive safe integer, 1 is the root. One (path, object version) has one node id. */
+export type NodeId = number;
+/** An open file; 1…2³¹−1. */
+export type HandleId = number;
+
+export const ROOT_NODE: NodeId = 1;
+
+export interface Attributes {
+  readonly kind: 'file' | 'directory';
+  /** Stable for a path as long as the mount lives, the same for all versions of the object. */
+  readonly inode: number;
+  readonly size: number;
+  /** Allocated 512-byte blocks as `du` counts them: of the object, not of the local copy. */
+  readonly blocks: number;
+  /** Permission bits without the file type. */
+  readonly permissions: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly links: number;
+  /** LastModified of the object, or for a directory its marker's or the time of the mount; wall-clock ms. */
+  readonly modifiedMs: number;
+}
+
+export interface NodeEntry {
+  readonly node: NodeId;
+  readonly attributes: Attributes;
+  /** How long the kernel may rely on name and attributes. */
+  readonly validMs: number;
+}
+
+export interface DirectoryEntry extends NodeEntry {
+  readonly name: string;
+}
+
+export interface StatFs {
+  readonly blockBytes: number;
+  readonly blocks: number;
+  readonly blocksFree: number;
+  readonly files: number;
+  readonly nameBytesMax: number;
+}
+
+export interface ReadRequest {
+  readonly handle: HandleId;
+  readonly offset: number;
+  /** Bytes go to its start; its length is the length of the read. */
+  readonly target: Uint8Array;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface Filesystem {
+  /** @throws FilesystemError not_found, not_directory, name_too_long, access_denied, unreachable */
+  lookup(parent: NodeId, name: string): Promise<NodeEntry>;
+
+  /** The node as last known, however old: a node's size and kind never change under it. Undefined when unknown. */
+  getAttributes(node: NodeId): NodeEntry | undefined;
+
+  /** All names of a directory except `.` and `..`, in byte order, one consistent listing. @throws FilesystemError */
+  readDirectory(node: NodeId): Promise<readonly DirectoryEntry[]>;
+
+  /** Opens the version the node stands for; never waits. @throws FilesystemError */
+  open(node: NodeId, flags: { readonly write: boolean }): HandleId;
+
+  /** Bytes read: less than asked only at the end of the file. @throws FilesystemError */
+  read(request: ReadRequest): Promise<number>;
+
+  /** Reads under way on the handle end as aborted. Unknown handles are ignored. */
+  release(handle: HandleId): void;
+
+  statfs(): StatFs;
+
+  /** Releases every handle; reads under way end. Idempotent. */
+  close(): void;
+}

@@ -1,0 +1,87 @@
+/**
+ * The stable contract of `sluice status --json`: what one mount reports of itself. Fields are only ever added under
+ * the same schema number; a changed meaning gets a new one. Byte counts are plain numbers, times milliseconds.
+ */
+
+export const STATUS_SCHEMA = 1;
+
+export interface StatusReport {
+  readonly schema: typeof STATUS_SCHEMA;
+  /** Sluice's version. */
+  readonly version: string;
+  readonly pid: number;
+  readonly mountpoint: string;
+  /** `s3://bucket/prefix`. */
+  readonly source: string;
+  readonly endpoint: string;
+  /** ISO 8601, UTC. */
+  readonly startedAt: string;
+  readonly uptimeMs: number;
+  readonly logFile: string | null;
+  readonly driver: {
+    readonly name: string;
+    readonly readBytesMax: number;
+    readonly passthrough: boolean;
+    readonly versionsApart: boolean;
+  };
+  readonly stores: readonly StoreStatus[];
+  /** Stores that `stores` leaves out because there are more than it lists (1000). */
+  readonly storesOmitted: number;
+  readonly readsInFlight: readonly ReadStatus[];
+  readonly totals: {
+    /** Reads that reached the daemon, ended, and how many of those with an error. */
+    readonly reads: number;
+    readonly readErrors: number;
+    readonly bytesRead: number;
+    /** Requests for object bytes, and bytes that arrived by them. */
+    readonly partRequests: number;
+    readonly bytesFetched: number;
+    readonly partRetries: number;
+    /** Listings and HEADs. */
+    readonly controlRequests: number;
+  };
+  /** Averages over the last 10 s. */
+  readonly rates: { readonly bytesReadPerSecond: number; readonly bytesFetchedPerSecond: number };
+  readonly cache: {
+    readonly directory: string;
+    readonly bytes: number;
+    readonly bytesMax: number;
+    readonly storesOpen: number;
+    readonly storesIdle: number;
+  };
+  readonly filesystem: {
+    readonly nodes: number;
+    readonly handles: number;
+    readonly directoriesListed: number;
+    /** Keys seen so far that have no valid file name or are shadowed by a directory. */
+    readonly keysHidden: number;
+  };
+  readonly memory: { readonly residentBytes: number; readonly heapBytes: number };
+}
+
+export interface StoreStatus {
+  /** Debug id, as in the log: `s12`. */
+  readonly id: string;
+  readonly key: string;
+  readonly etag: string;
+  readonly size: number;
+  readonly state: 'filling' | 'complete' | 'stale' | 'failed' | 'closed';
+  /** Gap-free prefix from 0. */
+  readonly contiguousBytes: number;
+  readonly arrivedBytes: number;
+  readonly handles: number;
+  readonly readsWaiting: number;
+  readonly partsInFlight: number;
+}
+
+export interface ReadStatus {
+  /** Trace id, as in the log: `r1234`. */
+  readonly id: string;
+  readonly storeId: string;
+  readonly key: string;
+  readonly offset: number;
+  readonly length: number;
+  readonly ageMs: number;
+  /** The range that has not arrived yet; null while the read is not waiting for bytes. */
+  readonly waitingFor: { readonly start: number; readonly end: number } | null;
+}
