@@ -1,18 +1,15 @@
 /**
  * The only S3 vocabulary the rest of Sluice knows: one bucket, its objects, their versions, ranges and listings.
- * Implementations: s3-object-store.ts (real) and memory-object-store.ts (in memory, for tests); both pass
+ * Implementations: s3-object-store.ts (real) and test/support/memory-object-store.ts (in memory); both pass
  * test/contract. Nothing above this folder knows an HTTP status, and nothing else imports the AWS SDK.
  *
  * `list` and `head` (control calls) retry by themselves and throw `ObjectStoreError`. `fetchPart` (the data path)
  * makes exactly one attempt and returns what became of it: planning, priorities and retries are download/'s.
  */
+import type { ByteRange } from '../runtime/range.js';
 import type { ObjectStoreError } from './errors.js';
 
-/** Half-open byte range `[start, end)` of an object; 0 ≤ start < end ≤ size. */
-export interface ByteRange {
-  readonly start: number;
-  readonly end: number;
-}
+export type { ByteRange };
 
 /**
  * One immutable version of an object: what a TempFileStore is the local copy of. Two versions are the same when
@@ -108,11 +105,23 @@ export interface FetchOptions {
   readonly stallTimeoutMs: number;
 }
 
+/** Totals since the store was made; they only grow. */
+export interface ObjectStoreStats {
+  /** Listings and HEADs asked for (the calls, not their retries). */
+  readonly controlRequests: number;
+  /** `fetchPart` calls: each is one attempt. */
+  readonly partRequests: number;
+  /** Object bytes given to sinks. */
+  readonly bytesFetched: number;
+}
+
 /** One bucket. */
 export interface ObjectStore {
   /** See `ObjectVersion.endpoint`; settled once `check` has returned. */
   readonly endpoint: string;
   readonly bucket: string;
+  /** The totals now; a fresh value at each reading. */
+  readonly stats: ObjectStoreStats;
 
   /**
    * Makes sure that the bucket can be listed under `prefix`, following the bucket's region, before anything is
