@@ -1,0 +1,38 @@
+/**
+ * What the downloader needs of the local copy it fills. Declared here by the consumer; file/temp-file-store.ts
+ * implements it. All methods are synchronous but `PartTarget.flush`.
+ */
+import type { ObjectStoreError } from '../object-store/errors.js';
+import type { ObjectVersion, PartSink } from '../object-store/object-store.js';
+import type { ByteRange } from '../runtime/range.js';
+
+export interface DownloadTarget {
+  readonly id: string;
+  readonly version: ObjectVersion;
+  /** The first gap of `range`, widened to pages; undefined when all is there. */
+  firstMissing(range: ByteRange): ByteRange | undefined;
+  /** All gaps of `range`, widened to pages, in order. */
+  missing(range: ByteRange): ByteRange[];
+  /** True while a reader waits for a byte of `range`. */
+  wanted(range: ByteRange): boolean;
+  /** Where the bytes of `range` go. Parts under way never overlap. */
+  beginPart(range: ByteRange): PartTarget;
+  /** A request failed and will be tried again; for the message of reads that run into their deadline. */
+  delayed(range: ByteRange, reason: string): void;
+  /** `range` cannot be fetched now: readers that wait for it are to be told. A later demand may try again. */
+  partFailed(range: ByteRange, failure: PartFailure): void;
+  /** The object is no longer this version: nothing can be fetched any more. */
+  expired(reason: string): void;
+}
+
+export interface PartTarget extends PartSink {
+  /** Offset behind the last byte accepted. */
+  readonly position: number;
+  /** Resolves when all accepted bytes are readable. @throws what a local write failed with */
+  flush(): Promise<void>;
+}
+
+export type PartFailure =
+  | { readonly kind: 'denied'; readonly error: ObjectStoreError }
+  /** The local file could not be written. */
+  | { readonly kind: 'disk'; readonly error: Error };

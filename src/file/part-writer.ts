@@ -1,0 +1,74 @@
+/**
+ * Takes the bytes of one part, in order, from the transport to the local file. While one write is in progress the
+ * next chunks gather and then go out together: small chunks cost few system calls, the first bytes wait for nobody.
+ *
+ * Promise: `publish` is called only after the write of those bytes returned, with ever growing ends; `write` asks the
+ * transport to wait (by a promise) once `PENDING_BYTES_MAX` are in memory.
+ */
+import { asError } from '../runtime/assert.js';
+
+/** Four of the largest writes a pipe-like transport makes at once; bounds memory to connections × 2 MiB. */
+const PENDING_BYTES_MAX = 2 * 1024 * 1024;
+
+export interface PartFile {
+  write(chunks: readonly Uint8Array[], offset: number): Promise<void>;
+}
+
+export class PartWriter {
+  readonly #file: PartFile;
+  readonly #publish: (end: number) => void;
+  #position: number;
+  #pending: Uint8Array[] = [];
+  #pendingBytes = 0;
+  #draining: Promise<void> | undefined;
+  #error: Error | undefined;
+
+  /** @param publish told the end of what is safely in the file, counted from the start of the object. */
+  constructor(file: PartFile, start: number, publish: (end: number) => void) {
+    this.#file = file;
+    this.#position = start;
+    this.#publish = publish;
+  }
+
+  /** Offset behind the last byte accepted: where a resumed request starts. */
+  get position(): number {
+    return this.#position;
+  }
+
+  /** @throws what an earlier write to the file failed with. */
+  write(chunk: Uint8Array): void | Promise<void> {
+    if (this.#error) throw this.#error;
+    if (chunk.length === 0) return undefined;
+    this.#pending.push(chunk);
+    this.#pendingBytes += chunk.length;
+    this.#position += chunk.length;
+    this.#draining ??= this.#drain();
+    return this.#pendingBytes >= PENDING_BYTES_MAX ? this.flush() : undefined;
+  }
+
+  /** Resolves when everything accepted is in the file and published. @throws what a write failed with. */
+  async flush(): Promise<void> {
+    await this.#draining;
+    if (this.#error) throw this.#error;
+  }
+
+  async #drain(): Promise<void> {
+    try {
+      while (this.#pending.length > 0) {
+        const chunks = this.#pending;
+        const offset = this.#position - this.#pendingBytes;
+        const end = this.#position;
+        this.#pending = [];
+        this.#pendingBytes = 0;
+        await this.#file.write(chunks, offset);
+        this.#publish(end);
+      }
+    } catch (error) {
+      this.#error = asError(error);
+      this.#pending = [];
+      this.#pendingBytes = 0;
+    } finally {
+      this.#draining = undefined;
+    }
+  }
+}

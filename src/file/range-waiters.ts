@@ -1,0 +1,68 @@
+/**
+ * Readers that wait for bytes: each waits for one range and is settled exactly once, by arrival, by an error, or
+ * because it gave up itself (deadline, abort). Used by TempFileStore, which registers first and then looks at the
+ * availability again in the same synchronous step, so that no wake-up can be missed.
+ *
+ * Waking scans all waiters: there are at most as many as the kernel has reads in flight on one file (tens).
+ */
+import { Deferred } from '../runtime/deferred.js';
+import { rangesOverlap } from '../runtime/range.js';
+import type { ByteRange } from '../runtime/range.js';
+import type { ContentError } from './content.js';
+
+export type WaitOutcome =
+  { readonly kind: 'arrived' } | { readonly kind: 'failed'; readonly error: ContentError };
+
+export interface RangeWaiter {
+  readonly range: ByteRange;
+  readonly settled: Promise<WaitOutcome>;
+  /** Ends the wait from the reader's side; does nothing when it is settled already. */
+  giveUp(error: ContentError): void;
+}
+
+export class RangeWaiters {
+  readonly #waiting = new Map<RangeWaiter, (outcome: WaitOutcome) => void>();
+
+  get count(): number {
+    return this.#waiting.size;
+  }
+
+  add(range: ByteRange): RangeWaiter {
+    const deferred = new Deferred<WaitOutcome>();
+    const waiter: RangeWaiter = {
+      range,
+      settled: deferred.promise,
+      giveUp: (error) => this.#settle(waiter, { kind: 'failed', error }),
+    };
+    this.#waiting.set(waiter, (outcome) => deferred.resolve(outcome));
+    return waiter;
+  }
+
+  /** Settles every waiter whose range `isAvailable`. */
+  wake(isAvailable: (range: ByteRange) => boolean): void {
+    for (const waiter of this.#waiting.keys()) {
+      if (isAvailable(waiter.range)) this.#settle(waiter, { kind: 'arrived' });
+    }
+  }
+
+  /** Fails every waiter that wants a byte of `range`, or all of them. */
+  fail(error: ContentError, range?: ByteRange): void {
+    for (const waiter of this.#waiting.keys()) {
+      if (range === undefined || rangesOverlap(waiter.range, range))
+        this.#settle(waiter, { kind: 'failed', error });
+    }
+  }
+
+  /** True when somebody waits for a byte of `range`. */
+  wants(range: ByteRange): boolean {
+    for (const waiter of this.#waiting.keys()) if (rangesOverlap(waiter.range, range)) return true;
+    return false;
+  }
+
+  #settle(waiter: RangeWaiter, outcome: WaitOutcome): void {
+    const settle = this.#waiting.get(waiter);
+    if (settle === undefined) return;
+    this.#waiting.delete(waiter);
+    settle(outcome);
+  }
+}

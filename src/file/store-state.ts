@@ -1,0 +1,53 @@
+/**
+ * The states of a TempFileStore, how its filling ends, and the errors its readers see, with their wording. Pure.
+ */
+import type { ObjectVersion } from '../object-store/object-store.js';
+import type { ByteRange } from '../runtime/range.js';
+import { ContentError } from './content.js';
+
+export type StoreState =
+  /** Bytes may be missing; a downloader may be at work. */
+  | { readonly kind: 'filling' }
+  | { readonly kind: 'complete' }
+  /** The object was replaced or deleted: what is local stays readable, the rest answers `error`. */
+  | { readonly kind: 'stale'; readonly error: ContentError }
+  /** The local file failed: the same. */
+  | { readonly kind: 'failed'; readonly error: ContentError }
+  | { readonly kind: 'closed' };
+
+/** How filling ended. */
+export type StoreOutcome =
+  | { readonly kind: 'completed' }
+  | { readonly kind: 'failed'; readonly error: ContentError }
+  | { readonly kind: 'closed' };
+
+export function abortedError(): ContentError {
+  return new ContentError('aborted', 'the reader went away');
+}
+
+export function closedError(): ContentError {
+  return new ContentError('closed', 'the file was closed while it was read');
+}
+
+export function staleError(version: ObjectVersion, reason: string): ContentError {
+  const message = `${version.key} changed while it was open (${reason}); open it again to read the new object`;
+  return new ContentError('stale', message);
+}
+
+/** @param reason why the last attempt failed, when one did */
+export function deadlineError(
+  version: ObjectVersion,
+  { start, end }: ByteRange,
+  deadlineMs: number,
+  reason = 'no answer yet',
+): ContentError {
+  const what = `bytes ${start}-${end - 1} of ${version.key}`;
+  return new ContentError('deadline', `${what} did not arrive within ${deadlineMs} ms (${reason})`);
+}
+
+/** `no_space` for a full disk or quota, `disk_failed` for the rest. */
+export function diskError(version: ObjectVersion, cause: Error): ContentError {
+  const full = 'code' in cause && (cause.code === 'ENOSPC' || cause.code === 'EDQUOT');
+  const message = `the local copy of ${version.key} cannot be written: ${cause.message}`;
+  return new ContentError(full ? 'no_space' : 'disk_failed', message, cause);
+}

@@ -1,0 +1,279 @@
+/**
+ * The local copy of one object version: a sparse file, what of it is there (Availability), who waits for more
+ * (RangeWaiters), and the Downloader that fills it. All handles on the version share it; temp-file-stores.ts makes,
+ * counts and evicts them.
+ *
+ * Promises: a read looks at the availability first and takes bytes that are there whatever the state; else it
+ * registers as a waiter and looks again in one synchronous step. Every wait ends, by bytes, an error, the deadline or
+ * an abort. `done` settles exactly once. The state moves filling → complete | stale | failed | closed, never back.
+ */
+import { join } from 'node:path';
+import { asError, unreachable } from '../runtime/assert.js';
+import type { CancelTimer, Clock } from '../runtime/clock.js';
+import { Deferred } from '../runtime/deferred.js';
+import type { ByteRange } from '../runtime/range.js';
+import type { Logger } from '../observability/logger.js';
+import type { ReadTrace } from '../observability/read-trace.js';
+import type { StoreStatus } from '../observability/status-report.js';
+import type { ObjectVersion } from '../object-store/object-store.js';
+import type { DownloadTarget, PartFailure, PartTarget } from '../download/target.js';
+import { Availability } from './availability.js';
+import { ContentError } from './content.js';
+import { PartWriter } from './part-writer.js';
+import { RangeWaiters } from './range-waiters.js';
+import { SparseFile } from './sparse-file.js';
+import { abortedError, closedError, deadlineError, diskError, staleError } from './store-state.js';
+import type { StoreOutcome, StoreState } from './store-state.js';
+
+export interface StoreProgress {
+  readonly contiguousBytes: number;
+  readonly arrivedBytes: number;
+}
+
+/** What the store needs of its downloader; see download/downloader.ts. */
+export interface Fetcher {
+  readonly partsInFlight: number;
+  observe(range: ByteRange): void;
+  demand(range: ByteRange): void;
+  stop(): void;
+}
+
+export interface TempFileStoreDeps {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly createFetcher: (target: DownloadTarget) => Fetcher;
+  /** Called when the local disk is full: frees what it can and says whether a write is worth another try. */
+  readonly makeRoom: (bytes: number) => boolean;
+}
+
+export interface TempFileStoreOptions {
+  readonly id: string;
+  readonly directory: string;
+  readonly readDeadlineMs: number;
+}
+
+export interface StoreRead {
+  readonly target: Uint8Array;
+  readonly offset: number;
+  readonly trace: ReadTrace;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export class TempFileStore implements DownloadTarget {
+  readonly id: string;
+  readonly version: ObjectVersion;
+  readonly availability: Availability;
+  /** Settles once, never rejects. */
+  readonly done: Promise<StoreOutcome>;
+  readonly #deps: TempFileStoreDeps;
+  readonly #readDeadlineMs: number;
+  readonly #file: SparseFile;
+  readonly #fetcher: Fetcher;
+  readonly #waiters = new RangeWaiters();
+  readonly #progressListeners = new Set<(progress: StoreProgress) => void>();
+  readonly #done = new Deferred<StoreOutcome>();
+  #state: StoreState = { kind: 'filling' };
+  #delayReason: string | undefined;
+
+  constructor(version: ObjectVersion, deps: TempFileStoreDeps, options: TempFileStoreOptions) {
+    this.id = options.id;
+    this.version = version;
+    this.availability = Availability.create(version.size);
+    this.done = this.#done.promise;
+    this.#deps = deps;
+    this.#readDeadlineMs = options.readDeadlineMs;
+    this.#file = new SparseFile(join(options.directory, options.id), version.size);
+    this.#fetcher = deps.createFetcher(this);
+    if (this.availability.complete) this.#enter({ kind: 'complete' }, 'the object is empty');
+  }
+
+  get state(): StoreState {
+    return this.#state;
+  }
+
+  /**
+   * Fills `target` from `offset`; resolves with the bytes read, less than asked only at the end of the object.
+   * @throws ContentError
+   */
+  async read({ target, offset, trace, signal }: StoreRead): Promise<number> {
+    const length = Math.max(0, Math.min(target.length, this.version.size - offset));
+    if (length === 0) return 0;
+    const range = { start: offset, end: offset + length };
+    if (this.#state.kind === 'filling') this.#fetcher.observe(range);
+    if (!this.availability.has(range)) await this.#waitFor(range, trace, signal);
+    if (this.#state.kind === 'closed') throw closedError();
+    try {
+      await this.#file.read(target.subarray(0, length), offset);
+    } catch (error) {
+      throw new ContentError(
+        'disk_failed',
+        `reading the local copy failed: ${asError(error).message}`,
+        error,
+      );
+    }
+    return length;
+  }
+
+  /** Calls `listener` after every advance; returns the function that ends it. */
+  onProgress(listener: (progress: StoreProgress) => void): () => void {
+    this.#progressListeners.add(listener);
+    return () => void this.#progressListeners.delete(listener);
+  }
+
+  /** Nobody has the object open: fetching ends, the descriptor is given back, what arrived stays. */
+  rest(): void {
+    this.#fetcher.stop();
+    this.#file.park();
+  }
+
+  /** Ends everything and deletes the local file. Idempotent. */
+  close(): void {
+    if (this.#state.kind === 'closed') return;
+    this.#fetcher.stop();
+    this.#enter({ kind: 'closed' }, 'closed');
+    this.#waiters.fail(closedError());
+    this.#file.remove();
+  }
+
+  status(handles: number): StoreStatus {
+    return {
+      id: this.id,
+      key: this.version.key,
+      etag: this.version.etag,
+      size: this.version.size,
+      state: this.#state.kind,
+      contiguousBytes: this.availability.contiguousBytes,
+      arrivedBytes: this.availability.arrivedBytes,
+      handles,
+      readsWaiting: this.#waiters.count,
+      partsInFlight: this.#fetcher.partsInFlight,
+    };
+  }
+
+  // What the downloader calls (DownloadTarget).
+
+  firstMissing(range: ByteRange): ByteRange | undefined {
+    return this.availability.firstMissing(range);
+  }
+
+  missing(range: ByteRange): ByteRange[] {
+    return this.availability.missing(range);
+  }
+
+  wanted(range: ByteRange): boolean {
+    return this.#waiters.wants(range);
+  }
+
+  beginPart(range: ByteRange): PartTarget {
+    const { pageBytes } = this.availability;
+    let publishedPages = range.start;
+    const file = { write: (chunks: readonly Uint8Array[], at: number) => this.#write(chunks, at) };
+    return new PartWriter(file, range.start, (end) => {
+      this.#publish({ start: publishedPages, end });
+      publishedPages = Math.max(publishedPages, Math.floor(end / pageBytes) * pageBytes);
+    });
+  }
+
+  delayed(range: ByteRange, reason: string): void {
+    this.#delayReason = reason;
+    this.#deps.logger.debug({ store: this.id, ...range, reason }, 'part delayed');
+  }
+
+  partFailed(range: ByteRange, failure: PartFailure): void {
+    switch (failure.kind) {
+      case 'denied':
+        this.#waiters.fail(new ContentError('denied', failure.error.message, failure.error), range);
+        return;
+      case 'disk': {
+        const error = diskError(this.version, failure.error);
+        this.#deps.logger.error({ store: this.id, err: failure.error }, error.message);
+        if (error.code === 'no_space') this.#waiters.fail(error, range);
+        else this.#fail({ kind: 'failed', error }, error.message);
+        return;
+      }
+      default:
+        unreachable(failure);
+    }
+  }
+
+  expired(reason: string): void {
+    this.#fail({ kind: 'stale', error: staleError(this.version, reason) }, reason);
+  }
+
+  #fail(state: Extract<StoreState, { error: ContentError }>, reason: string): void {
+    if (this.#state.kind !== 'filling') return;
+    this.#fetcher.stop();
+    this.#enter(state, reason);
+    this.#waiters.fail(state.error);
+  }
+
+  /** Registers, looks again, asks, and waits: one synchronous step up to the wait. */
+  async #waitFor(range: ByteRange, trace: ReadTrace, signal: AbortSignal | undefined): Promise<void> {
+    const waiter = this.#waiters.add(range);
+    const refusal = this.#refusal(signal);
+    if (this.availability.has(range)) this.#waiters.wake((other) => this.availability.has(other));
+    else if (refusal !== undefined) waiter.giveUp(refusal);
+    else this.#fetcher.demand(range);
+    const onAbort = () => waiter.giveUp(abortedError());
+    signal?.addEventListener('abort', onAbort, { once: true });
+    const cancelDeadline: CancelTimer = this.#deps.clock.after(this.#readDeadlineMs, () =>
+      waiter.giveUp(deadlineError(this.version, range, this.#readDeadlineMs, this.#delayReason)),
+    );
+    trace.beginWait(range);
+    const outcome = await waiter.settled;
+    trace.endWait();
+    cancelDeadline();
+    signal?.removeEventListener('abort', onAbort);
+    if (outcome.kind === 'failed') throw outcome.error;
+  }
+
+  /** Why nothing that is missing can be waited for; undefined when it can. */
+  #refusal(signal: AbortSignal | undefined): ContentError | undefined {
+    if (signal?.aborted) return abortedError();
+    switch (this.#state.kind) {
+      case 'stale':
+      case 'failed':
+        return this.#state.error;
+      case 'closed':
+        return closedError();
+      case 'filling':
+      case 'complete':
+        return undefined;
+      default:
+        return unreachable(this.#state);
+    }
+  }
+
+  async #write(chunks: readonly Uint8Array[], offset: number): Promise<void> {
+    try {
+      await this.#file.write(chunks, offset);
+    } catch (error) {
+      const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+      if (diskError(this.version, asError(error)).code !== 'no_space' || !this.#deps.makeRoom(bytes))
+        throw error;
+      await this.#file.write(chunks, offset);
+    }
+  }
+
+  #publish(range: ByteRange): void {
+    if (this.#state.kind === 'closed') return;
+    this.availability.publish(range);
+    this.#delayReason = undefined;
+    this.#waiters.wake((wanted) => this.availability.has(wanted));
+    const { contiguousBytes, arrivedBytes } = this.availability;
+    for (const listener of this.#progressListeners) listener({ contiguousBytes, arrivedBytes });
+    if (this.availability.complete && this.#state.kind === 'filling') {
+      this.#enter({ kind: 'complete' }, 'all bytes arrived');
+    }
+  }
+
+  #enter(state: StoreState, reason: string): void {
+    const from = this.#state.kind;
+    this.#state = state;
+    const { key, etag } = this.version;
+    this.#deps.logger.debug({ store: this.id, key, etag, from, to: state.kind, reason }, 'store state');
+    if (state.kind === 'complete') this.#done.resolve({ kind: 'completed' });
+    else if (state.kind === 'closed') this.#done.resolve({ kind: 'closed' });
+    else if (state.kind !== 'filling') this.#done.resolve({ kind: 'failed', error: state.error });
+  }
+}

@@ -1,0 +1,226 @@
+/**
+ * All TempFileStores of a mount: one per object version whatever the number of handles (single flight), counted by
+ * its open handles, kept after the last close among the idle ones, and evicted from there, least recently used
+ * first, so that open and idle bytes together stay within the budget. Open stores are never evicted.
+ *
+ * `open` and `close` are synchronous: they never wait for network or disk.
+ */
+import { LRUCache } from 'lru-cache';
+import { assert, asError } from '../runtime/assert.js';
+import type { Logger } from '../observability/logger.js';
+import type { TransferMetrics } from '../observability/metrics.js';
+import type { ReadTracer } from '../observability/read-trace.js';
+import type { StoreStatus } from '../observability/status-report.js';
+import { versionIdentity } from '../object-store/object-store.js';
+import type { ObjectVersion } from '../object-store/object-store.js';
+import { ContentError } from './content.js';
+import type { Content, ContentSource } from './content.js';
+import { closedError } from './store-state.js';
+import { TempFileStore } from './temp-file-store.js';
+import type { TempFileStoreDeps } from './temp-file-store.js';
+
+export interface TempFileStoresDeps extends Omit<TempFileStoreDeps, 'makeRoom'> {
+  readonly logger: Logger;
+  readonly reads: ReadTracer;
+  readonly metrics: TransferMetrics;
+}
+
+export interface TempFileStoresOptions {
+  /** An existing folder that belongs to this mount alone. */
+  readonly directory: string;
+  /** Local bytes to keep, open and idle stores together; open ones may exceed it. */
+  readonly cacheBytesMax: number;
+  readonly readDeadlineMs: number;
+}
+
+/** Idle stores kept at most, whatever their size: each costs about 1 KiB of memory and a directory entry. */
+const IDLE_STORES_MAX = 100_000;
+
+interface Entry {
+  readonly store: TempFileStore;
+  readonly identity: string;
+  handles: number;
+}
+
+export class TempFileStores implements ContentSource {
+  readonly #deps: TempFileStoresDeps;
+  readonly #options: TempFileStoresOptions;
+  readonly #open = new Map<string, Entry>();
+  /** Open stores whose version is known to be gone or whose file failed: a new open gets a new store. */
+  readonly #detached = new Set<Entry>();
+  readonly #idle: LRUCache<string, Entry>;
+  #idLast = 0;
+  #closed = false;
+
+  constructor(deps: TempFileStoresDeps, options: TempFileStoresOptions) {
+    this.#deps = deps;
+    this.#options = options;
+    this.#idle = new LRUCache<string, Entry>({
+      max: IDLE_STORES_MAX,
+      maxSize: Math.max(1, options.cacheBytesMax),
+      sizeCalculation: ({ store }) => Math.max(1, store.availability.arrivedBytes),
+      dispose: ({ store }, _identity, reason) => {
+        if (reason !== 'delete') store.close();
+      },
+      noDisposeOnSet: true,
+    });
+  }
+
+  open(version: ObjectVersion): Content {
+    assert(!this.#closed, 'a file is opened after the mount was torn down');
+    const entry = this.#acquire(version);
+    entry.handles += 1;
+    const { store } = entry;
+    const closing = new AbortController();
+    return {
+      version,
+      storeId: store.id,
+      read: (target, offset, signal) => {
+        if (closing.signal.aborted) return Promise.reject(closedError());
+        const any = signal === undefined ? closing.signal : AbortSignal.any([signal, closing.signal]);
+        return this.#read(store, target, offset, any);
+      },
+      close: () => {
+        if (closing.signal.aborted) return;
+        closing.abort();
+        this.#release(entry);
+      },
+    };
+  }
+
+  /** Open stores first, then idle ones, the most recently used first. */
+  status(storesMax: number): { readonly stores: readonly StoreStatus[]; readonly omitted: number } {
+    const stores: StoreStatus[] = [];
+    for (const { store, handles } of this.#entries()) {
+      if (stores.length === storesMax) break;
+      stores.push(store.status(handles));
+    }
+    return { stores, omitted: this.openCount + this.idleCount - stores.length };
+  }
+
+  get openCount(): number {
+    return this.#open.size + this.#detached.size;
+  }
+
+  get idleCount(): number {
+    return this.#idle.size;
+  }
+
+  /** Bytes that lie on disk now. */
+  get bytes(): number {
+    return this.#openBytes() + this.#idle.calculatedSize;
+  }
+
+  /** Closes every store and deletes its file. Idempotent. */
+  close(): void {
+    this.#closed = true;
+    for (const { store } of this.#entries()) store.close();
+    this.#open.clear();
+    this.#detached.clear();
+    this.#idle.clear();
+  }
+
+  #acquire(version: ObjectVersion): Entry {
+    const identity = versionIdentity(version);
+    const open = this.#open.get(identity);
+    if (open !== undefined) return open;
+    const idle = this.#idle.get(identity);
+    const entry = idle ?? { store: this.#create(version), identity, handles: 0 };
+    this.#open.set(identity, entry);
+    if (idle !== undefined) this.#idle.delete(identity);
+    return entry;
+  }
+
+  #create(version: ObjectVersion): TempFileStore {
+    this.#idLast += 1;
+    const { directory, readDeadlineMs } = this.#options;
+    const store = new TempFileStore(
+      version,
+      { ...this.#deps, makeRoom: (bytes) => this.#makeRoom(bytes) },
+      { id: `s${this.#idLast}`, directory, readDeadlineMs },
+    );
+    void store.done.then((outcome) => {
+      if (outcome.kind === 'failed') this.#detach(store);
+      else this.#trim();
+    });
+    return store;
+  }
+
+  /** A store that failed serves its open handles to their end, and nobody else. */
+  #detach(store: TempFileStore): void {
+    for (const entry of this.#open.values()) {
+      if (entry.store !== store) continue;
+      this.#open.delete(entry.identity);
+      this.#detached.add(entry);
+      return;
+    }
+  }
+
+  #release(entry: Entry): void {
+    entry.handles -= 1;
+    if (entry.handles > 0 || this.#closed) return;
+    entry.store.rest();
+    if (this.#detached.delete(entry)) return entry.store.close();
+    this.#open.delete(entry.identity);
+    // A failure whose detaching is still on its way: the store must not become idle.
+    const { kind } = entry.store.state;
+    if (kind === 'stale' || kind === 'failed') return entry.store.close();
+    this.#idle.set(entry.identity, entry);
+    if (!this.#idle.has(entry.identity)) entry.store.close();
+    this.#trim();
+  }
+
+  /** Evicts idle stores until open and idle bytes fit the budget. */
+  #trim(): void {
+    const idleBytesMax = this.#options.cacheBytesMax - this.#openBytes();
+    while (this.#idle.size > 0 && this.#idle.calculatedSize > idleBytesMax) this.#evictOne();
+  }
+
+  #evictOne(): void {
+    const entry = this.#idle.pop();
+    if (entry === undefined) return;
+    this.#deps.logger.debug({ store: entry.store.id, key: entry.store.version.key }, 'store evicted');
+  }
+
+  /** The disk is full: idle stores go, least recently used first, until about `bytes` are free. */
+  #makeRoom(bytes: number): boolean {
+    const before = this.#idle.calculatedSize;
+    while (this.#idle.size > 0 && before - this.#idle.calculatedSize < bytes) this.#evictOne();
+    return this.#idle.calculatedSize < before;
+  }
+
+  #openBytes(): number {
+    let bytes = 0;
+    for (const { store } of this.#open.values()) bytes += store.availability.arrivedBytes;
+    for (const { store } of this.#detached) bytes += store.availability.arrivedBytes;
+    return bytes;
+  }
+
+  *#entries(): Iterable<Entry> {
+    yield* this.#open.values();
+    yield* this.#detached;
+    yield* this.#idle.values();
+  }
+
+  /** One traced read: ENTER here, EXIT whatever happens. */
+  async #read(
+    store: TempFileStore,
+    target: Uint8Array,
+    offset: number,
+    signal: AbortSignal,
+  ): Promise<number> {
+    const { key } = store.version;
+    const trace = this.#deps.reads.enter({ storeId: store.id, key, offset, length: target.length });
+    try {
+      const bytes = await store.read({ target, offset, trace, signal });
+      this.#deps.metrics.readEnded(bytes);
+      trace.exit('ok');
+      return bytes;
+    } catch (error) {
+      this.#deps.metrics.readFailed();
+      const failure = asError(error);
+      trace.exit(failure instanceof ContentError ? failure.code : 'bug');
+      throw failure;
+    }
+  }
+}
