@@ -1,0 +1,127 @@
+/**
+ * From what the user gave to a MountConfig: the entry point of config/, called by the mount command. Relative paths
+ * are made absolute here, because the daemon does not stay in the user's working directory.
+ */
+import { accessSync, constants } from 'node:fs';
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { mountpointId } from '../observability/status-socket.js';
+import { parseBucketUrl } from './bucket-url.js';
+import { ConfigError } from './config-error.js';
+import { refuseContradictions, refuseFilesInMount } from './contradictions.js';
+import type { MountConfig } from './mount-config.js';
+import { resolveMountpoint } from './mountpoint.js';
+import type { Environment } from './option-source.js';
+import type { OptionValues } from './option-table.js';
+import { resolveOptions } from './resolve.js';
+import type { Flags } from './resolve.js';
+import { cacheDirDefault, stateDir } from './user-folders.js';
+import type { User } from './user-folders.js';
+
+export interface MountRequest {
+  /** As written: `s3://BUCKET[/PREFIX]`. */
+  readonly source: string;
+  readonly mountpoint: string;
+  readonly flags: Flags;
+  readonly environment: Environment;
+  readonly user: User;
+}
+
+export interface LoadedConfig {
+  readonly config: MountConfig;
+  readonly foreground: boolean;
+}
+
+/** Ten of the longest round trips (0.3 s), and a reader that meets a stall still goes on within 5 s. */
+const STALL_TIMEOUT_DEFAULT_MS = 3000;
+
+/** @throws ConfigError with one line for the user. */
+export function loadMountConfig(request: MountRequest): LoadedConfig {
+  const { flags, environment, user } = request;
+  const { bucket, prefix } = parseBucketUrl(request.source);
+  const mountpoint = resolveMountpoint(request.mountpoint, user.workingDir);
+  const options = resolveOptions(flags, environment, user);
+  refuseContradictions(options);
+  const { values } = options;
+  const config: MountConfig = {
+    bucket,
+    prefix,
+    mountpoint,
+    ...connectionOf(values, user),
+    ...filesystemOf(values, user),
+    ...filesOf(values, mountpoint, environment, user),
+  };
+  refuseFilesInMount(config);
+  requireReadable(config.caBundle);
+  return { config, foreground: values.foreground };
+}
+
+function connectionOf(values: OptionValues, user: User) {
+  const caBundle = values['ca-bundle'];
+  return {
+    endpointUrl: values['endpoint-url'],
+    region: values.region,
+    profile: values.profile,
+    noSignRequest: values['no-sign-request'],
+    forcePathStyle: values['force-path-style'],
+    caBundle: caBundle === undefined ? undefined : resolve(user.workingDir, caBundle),
+    requesterPays: values['requester-pays'],
+    connectionsMax: values['connections-max'],
+    stallTimeoutMs:
+      values['stall-timeout'] ?? Math.min(STALL_TIMEOUT_DEFAULT_MS, values['read-deadline'] / 2),
+  };
+}
+
+function filesystemOf(values: OptionValues, user: User) {
+  return {
+    driver: values.driver,
+    allowOther: values['allow-other'] ?? user.uid === 0,
+    uid: values.uid ?? user.uid,
+    gid: values.gid ?? user.gid,
+    fileMode: values['file-mode'],
+    dirMode: values['dir-mode'],
+    metadataTtlMs: values['metadata-ttl'],
+    readDeadlineMs: values['read-deadline'],
+    partBytesMax: values['part-size-max'],
+    prefetchBytesMax: values['prefetch-max'],
+  };
+}
+
+function filesOf(values: OptionValues, mountpoint: string, environment: Environment, user: User) {
+  const logFile = values['log-file'];
+  const cacheDir = values['cache-dir'] ?? cacheDirDefault(environment, user);
+  const logFileDefault = values.foreground
+    ? undefined
+    : join(stateDir(environment, user), logFileName(mountpoint));
+  return {
+    cacheDir: resolve(user.workingDir, cacheDir),
+    cacheBytesMax: values['cache-bytes-max'],
+    logFile: logFile === undefined ? logFileDefault : resolve(user.workingDir, logFile),
+    logLevel: values['log-level'],
+    traceReads: values['trace-reads'],
+  };
+}
+
+/** Recognisable by eye, and by the id different for `/a/b` and `/a_b`; two mounts must not share a rotating file. */
+function logFileName(mountpoint: string): string {
+  const words = mountpoint.replaceAll(/[^A-Za-z0-9.-]+/g, '_').replace(/^_/, '');
+  return `${words.slice(-80)}-${mountpointId(mountpoint).slice(0, 8)}.log`;
+}
+
+function requireReadable(file: string | undefined): void {
+  if (file === undefined) return;
+  try {
+    accessSync(file, constants.R_OK);
+  } catch (error) {
+    const reason = (error as NodeJS.ErrnoException).code;
+    throw new ConfigError(`--ca-bundle: expected a file that can be read, got ${file} (${reason})`);
+  }
+}
+
+/** The user this process runs as. */
+export function currentUser(): User {
+  // Both are missing only on Windows, which Sluice does not run on.
+  const uid = process.getuid?.() ?? 0;
+  const gid = process.getgid?.() ?? 0;
+  return { uid, gid, homeDir: homedir(), workingDir: process.cwd() };
+}
