@@ -6,6 +6,7 @@
  * before anything else; without readers nothing is fetched. Fetching ahead: a window per sequential stream, and once
  * the reading looks like a load, the rest of the object (see `#fills`).
  */
+import { createAborter } from '../runtime/aborter.js';
 import type { ByteRange } from '../runtime/range.js';
 import { subtractRanges } from '../runtime/range.js';
 import type { PartFetchDeps, PartResult } from './part-fetch.js';
@@ -45,7 +46,7 @@ export class Downloader {
   readonly #options: DownloaderOptions;
   readonly #streams = new ReadStreams();
   readonly #parts = new Set<ByteRange>();
-  #aborter = new AbortController();
+  #aborter = createAborter();
   #prefetchTurns = 0;
   #prefetchPausedUntilMs = 0;
 
@@ -82,7 +83,7 @@ export class Downloader {
   /** Ends all parts under way; what arrived stays. A later `demand` or `observe` starts anew. */
   stop(): void {
     this.#aborter.abort();
-    this.#aborter = new AbortController();
+    this.#aborter = createAborter();
     this.#parts.clear();
     this.#streams.reset();
   }

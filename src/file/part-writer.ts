@@ -6,16 +6,13 @@
  * transport to wait (by a promise) once `PENDING_BYTES_MAX` are in memory.
  */
 import { asError } from '../runtime/assert.js';
+import type { LocalFile } from './sparse-file.js';
 
 /** Four of the largest writes a pipe-like transport makes at once; bounds memory to connections × 2 MiB. */
 const PENDING_BYTES_MAX = 2 * 1024 * 1024;
 
-export interface PartFile {
-  write(chunks: readonly Uint8Array[], offset: number): Promise<void>;
-}
-
 export class PartWriter {
-  readonly #file: PartFile;
+  readonly #file: Pick<LocalFile, 'write'>;
   readonly #publish: (end: number) => void;
   #position: number;
   #pending: Uint8Array[] = [];
@@ -24,7 +21,7 @@ export class PartWriter {
   #error: Error | undefined;
 
   /** @param publish told the end of what is safely in the file, counted from the start of the object. */
-  constructor(file: PartFile, start: number, publish: (end: number) => void) {
+  constructor(file: Pick<LocalFile, 'write'>, start: number, publish: (end: number) => void) {
     this.#file = file;
     this.#position = start;
     this.#publish = publish;

@@ -11,7 +11,19 @@ import { assert } from '../runtime/assert.js';
 const readAt = promisify(read);
 const writevAt = promisify(writev);
 
-export class SparseFile {
+/** A local file of fixed size, read and written at offsets: `SparseFile`, or one in memory in tests. */
+export interface LocalFile {
+  /** Fills `target` from `offset` of what was written before. @throws NodeJS.ErrnoException */
+  read(target: Uint8Array, offset: number): Promise<void>;
+  /** Writes `chunks`, one after the other, at `offset`. @throws NodeJS.ErrnoException, e.g. ENOSPC */
+  write(chunks: readonly Uint8Array[], offset: number): Promise<void>;
+  /** Gives the descriptor back until the next read or write. */
+  park(): void;
+  /** Deletes the file, at once by name and when the last operation ended by content. Idempotent. */
+  remove(): void;
+}
+
+export class SparseFile implements LocalFile {
   readonly path: string;
   readonly #size: number;
   #fd: number | undefined;
@@ -26,7 +38,6 @@ export class SparseFile {
     this.#size = size;
   }
 
-  /** Fills `target` from `offset` of what was written before. @throws NodeJS.ErrnoException */
   async read(target: Uint8Array, offset: number): Promise<void> {
     await this.#use(async (fd) => {
       for (let at = 0; at < target.length;) {
@@ -38,7 +49,6 @@ export class SparseFile {
     });
   }
 
-  /** Writes `chunks`, one after the other, at `offset`. @throws NodeJS.ErrnoException, e.g. ENOSPC */
   async write(chunks: readonly Uint8Array[], offset: number): Promise<void> {
     await this.#use(async (fd) => {
       let rest = [...chunks];
@@ -51,13 +61,11 @@ export class SparseFile {
     });
   }
 
-  /** Gives the descriptor back until the next read or write. */
   park(): void {
     this.#parked = true;
     this.#closeIfUnused();
   }
 
-  /** Deletes the file, at once by name and when the last operation ended by content. Idempotent. */
   remove(): void {
     if (this.#removed) return;
     this.#removed = true;

@@ -21,7 +21,7 @@ import { Availability } from './availability.js';
 import { ContentError } from './content.js';
 import { PartWriter } from './part-writer.js';
 import { RangeWaiters } from './range-waiters.js';
-import { SparseFile } from './sparse-file.js';
+import type { LocalFile } from './sparse-file.js';
 import { abortedError, closedError, deadlineError, diskError, staleError } from './store-state.js';
 import type { StoreOutcome, StoreState } from './store-state.js';
 
@@ -41,6 +41,7 @@ export interface Fetcher {
 export interface TempFileStoreDeps {
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly createFile: (path: string, size: number) => LocalFile;
   readonly createFetcher: (target: DownloadTarget) => Fetcher;
   /** Called when the local disk is full: frees what it can and says whether a write is worth another try. */
   readonly makeRoom: (bytes: number) => boolean;
@@ -67,7 +68,7 @@ export class TempFileStore implements DownloadTarget {
   readonly done: Promise<StoreOutcome>;
   readonly #deps: TempFileStoreDeps;
   readonly #readDeadlineMs: number;
-  readonly #file: SparseFile;
+  readonly #file: LocalFile;
   readonly #fetcher: Fetcher;
   readonly #waiters = new RangeWaiters();
   readonly #progressListeners = new Set<(progress: StoreProgress) => void>();
@@ -82,7 +83,7 @@ export class TempFileStore implements DownloadTarget {
     this.done = this.#done.promise;
     this.#deps = deps;
     this.#readDeadlineMs = options.readDeadlineMs;
-    this.#file = new SparseFile(join(options.directory, options.id), version.size);
+    this.#file = deps.createFile(join(options.directory, options.id), version.size);
     this.#fetcher = deps.createFetcher(this);
     if (this.availability.complete) this.#enter({ kind: 'complete' }, 'the object is empty');
   }

@@ -6,6 +6,7 @@
  * `open` and `close` are synchronous: they never wait for network or disk.
  */
 import { LRUCache } from 'lru-cache';
+import { createAborter } from '../runtime/aborter.js';
 import { assert, asError } from '../runtime/assert.js';
 import type { Logger } from '../observability/logger.js';
 import type { TransferMetrics } from '../observability/metrics.js';
@@ -71,7 +72,7 @@ export class TempFileStores implements ContentSource {
     const entry = this.#acquire(version);
     entry.handles += 1;
     const { store } = entry;
-    const closing = new AbortController();
+    const closing = createAborter();
     return {
       version,
       storeId: store.id,

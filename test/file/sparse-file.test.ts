@@ -1,0 +1,80 @@
+import { existsSync, readdirSync, readlinkSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { SparseFile } from '../../src/file/sparse-file.js';
+
+/** Descriptors of this process that lead to `path`. */
+function descriptors(path: string): number {
+  return readdirSync('/proc/self/fd').filter((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).startsWith(path);
+    } catch {
+      return false;
+    }
+  }).length;
+}
+
+t.test(
+  'nothing is created before the first write; then the file is private, sparse and of full size',
+  async (t) => {
+    const path = join(t.testdir({}), 'store');
+    const file = new SparseFile(path, 1 << 30);
+    t.notOk(existsSync(path));
+    await file.write([Buffer.from('ab'), Buffer.from('c')], 5000);
+    const { size, blocks, mode } = statSync(path);
+    t.equal(size, 1 << 30);
+    t.ok(blocks * 512 < 1 << 20, 'a hole takes no space');
+    t.equal(mode & 0o777, 0o600);
+    const target = new Uint8Array(3);
+    await file.read(target, 5000);
+    t.equal(Buffer.from(target).toString(), 'abc');
+    file.remove();
+  },
+);
+
+t.test('a parked file gives its descriptor back and takes it again when used', async (t) => {
+  const path = join(t.testdir({}), 'store');
+  const file = new SparseFile(path, 100);
+  await file.write([Buffer.from('x')], 0);
+  t.equal(descriptors(path), 1);
+  file.park();
+  t.equal(descriptors(path), 0);
+  const target = new Uint8Array(1);
+  await file.read(target, 0);
+  t.equal(target[0], 0x78);
+  t.equal(descriptors(path), 1);
+  file.remove();
+  t.equal(descriptors(path), 0);
+  t.notOk(existsSync(path));
+});
+
+t.test('removal during reads lets them end, and closes the descriptor after the last', async (t) => {
+  const path = join(t.testdir({}), 'store');
+  const file = new SparseFile(path, 1 << 20);
+  await file.write([Buffer.alloc(1 << 20, 7)], 0);
+  const targets = Array.from({ length: 8 }, () => new Uint8Array(1 << 20));
+  const reads = targets.map((target) => file.read(target, 0));
+  file.remove();
+  file.remove();
+  t.notOk(existsSync(path));
+  await Promise.all(reads);
+  t.ok(targets.every((target) => target.every((byte) => byte === 7)));
+  t.equal(descriptors(path), 0);
+});
+
+t.test('a file that was cut from outside is an error, never zeros or a hang', async (t) => {
+  const path = join(t.testdir({}), 'store');
+  const file = new SparseFile(path, 100);
+  await file.write([Buffer.from('x')], 0);
+  const { truncateSync } = await import('node:fs');
+  truncateSync(path, 10);
+  await t.rejects(file.read(new Uint8Array(20), 0), /was cut from outside/);
+  file.remove();
+});
+
+t.test('a folder that is gone is reported by the first write, and by the next one again', async (t) => {
+  const file = new SparseFile(join(t.testdir({}), 'no', 'such', 'folder'), 10);
+  await t.rejects(file.write([Buffer.from('x')], 0), { code: 'ENOENT' });
+  await t.rejects(file.write([Buffer.from('x')], 0), { code: 'ENOENT' });
+  file.remove();
+});

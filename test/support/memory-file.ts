@@ -1,0 +1,46 @@
+/**
+ * A LocalFile in memory, for tests that control the schedule of every disk access (`step` is awaited before each) or
+ * make some of them fail. Reading bytes that were never written is an error here, unlike the zeros of a real hole.
+ */
+import type { LocalFile } from '../../src/file/sparse-file.js';
+
+export interface MemoryFileHooks {
+  /** Awaited before each access; may throw what the disk would. */
+  readonly step?: ((operation: 'read' | 'write', offset: number) => Promise<void> | void) | undefined;
+}
+
+export class MemoryFile implements LocalFile {
+  readonly bytes: Uint8Array;
+  readonly #written: Uint8Array;
+  readonly #hooks: MemoryFileHooks;
+  removed = false;
+
+  constructor(size: number, hooks: MemoryFileHooks = {}) {
+    this.bytes = new Uint8Array(size);
+    this.#written = new Uint8Array(size);
+    this.#hooks = hooks;
+  }
+
+  async read(target: Uint8Array, offset: number): Promise<void> {
+    await this.#hooks.step?.('read', offset);
+    const unwritten = this.#written.subarray(offset, offset + target.length).indexOf(0);
+    if (unwritten !== -1) throw new Error(`byte ${offset + unwritten} is read before it was written`);
+    target.set(this.bytes.subarray(offset, offset + target.length));
+  }
+
+  async write(chunks: readonly Uint8Array[], offset: number): Promise<void> {
+    await this.#hooks.step?.('write', offset);
+    let at = offset;
+    for (const chunk of chunks) {
+      this.bytes.set(chunk, at);
+      this.#written.fill(1, at, at + chunk.length);
+      at += chunk.length;
+    }
+  }
+
+  park(): void {}
+
+  remove(): void {
+    this.removed = true;
+  }
+}

@@ -1,0 +1,67 @@
+/**
+ * TempFileStores over a given object store, wired as mount.ts wires them, with files in memory or in a folder of the
+ * test's own, and a simulated or the real clock.
+ */
+import { Downloader } from '../../src/download/downloader.js';
+import type { DownloaderOptions } from '../../src/download/downloader.js';
+import { PartScheduler } from '../../src/download/part-scheduler.js';
+import type { DownloadTarget } from '../../src/download/target.js';
+import type { LocalFile } from '../../src/file/sparse-file.js';
+import { TempFileStores } from '../../src/file/temp-file-stores.js';
+import type { ObjectStore } from '../../src/object-store/object-store.js';
+import { silentLogger } from '../../src/observability/logger.js';
+import type { Logger } from '../../src/observability/logger.js';
+import { TransferMetrics } from '../../src/observability/metrics.js';
+import { ReadTracer } from '../../src/observability/read-trace.js';
+import type { Clock } from '../../src/runtime/clock.js';
+import { MemoryFile } from './memory-file.js';
+import { SimulatedClock } from './simulated-clock.js';
+
+export interface HarnessOptions extends Partial<DownloaderOptions> {
+  readonly clock?: Clock;
+  readonly logger?: Logger;
+  readonly traceReads?: boolean;
+  readonly connectionsMax?: number;
+  readonly cacheBytesMax?: number;
+  readonly readDeadlineMs?: number;
+  readonly createFile?: (path: string, size: number) => LocalFile;
+}
+
+const MIB = 1024 * 1024;
+
+export function createStores(objectStore: ObjectStore, options: HarnessOptions = {}) {
+  const clock = options.clock ?? new SimulatedClock();
+  const logger = options.logger ?? silentLogger;
+  const metrics = new TransferMetrics(clock);
+  const reads = new ReadTracer({ clock, logger }, { traceReads: options.traceReads ?? false });
+  const scheduler = new PartScheduler(options.connectionsMax ?? 8);
+  const downloader: DownloaderOptions = {
+    partBytesMax: options.partBytesMax ?? 8 * MIB,
+    prefetchBytesMax: options.prefetchBytesMax ?? 128 * MIB,
+    fillBytesMax: options.fillBytesMax ?? 1024 * MIB,
+    stallTimeoutMs: options.stallTimeoutMs ?? 3000,
+  };
+  const createFetcher = (target: DownloadTarget) =>
+    new Downloader(target, { objectStore, clock, logger, metrics, scheduler }, downloader);
+  const stores = new TempFileStores(
+    {
+      clock,
+      logger,
+      metrics,
+      reads,
+      createFetcher,
+      createFile: options.createFile ?? ((_path, size) => new MemoryFile(size)),
+    },
+    {
+      directory: 'unused',
+      cacheBytesMax: options.cacheBytesMax ?? 1024 * MIB,
+      readDeadlineMs: options.readDeadlineMs ?? 60_000,
+    },
+  );
+  return { stores, metrics, reads, scheduler, clock };
+}
+
+/** Lets everything that is ready run: promise jobs and one turn of the event loop, several times. */
+export async function settle(turns = 20): Promise<void> {
+  for (let turn = 0; turn < turns; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+}
