@@ -58,17 +58,29 @@ export interface ReadRequest {
 }
 
 export interface Filesystem {
-  /** @throws FilesystemError not_found, not_directory, name_too_long, access_denied, unreachable */
+  /** @throws FilesystemError not_found, not_directory, name_too_long, access_denied, unreachable; stale: unknown parent */
   lookup(parent: NodeId, name: string): Promise<NodeEntry>;
 
   /** The node as last known, however old: a node's size and kind never change under it. Undefined when unknown. */
   getAttributes(node: NodeId): NodeEntry | undefined;
 
+  /** The attributes of the version that the handle reads. @throws FilesystemError bad_handle, stale */
+  getHandleAttributes(handle: HandleId): NodeEntry;
+
   /** All names of a directory except `.` and `..`, in byte order, one consistent listing. @throws FilesystemError */
   readDirectory(node: NodeId): Promise<readonly DirectoryEntry[]>;
 
-  /** Opens the version the node stands for; never waits. @throws FilesystemError */
+  /**
+   * Opens the version the node stands for; never waits. `stale` asks for another lookup: the node is not the newest
+   * version of its path any more. @throws FilesystemError
+   */
   open(node: NodeId, flags: { readonly write: boolean }): HandleId;
+
+  /**
+   * Resolves when no read is under way on handles that the opening of `handle` superseded; local, as those end at
+   * once. A driver without `versionsApart` replies to OPEN only then. @throws FilesystemError bad_handle
+   */
+  readsOfOlderVersionsEnded(handle: HandleId): Promise<void>;
 
   /** Bytes read: less than asked only at the end of the file. @throws FilesystemError */
   read(request: ReadRequest): Promise<number>;

@@ -1,0 +1,120 @@
+/**
+ * Finds one name in a directory: from memory while that is fresh, else from the object store by a HEAD of the key and
+ * a listing of what lies below it, at once. The directory wins over an object of the same name.
+ *
+ * That a name does not exist is remembered only from answers that would have shown it; a request that failed is an
+ * error and is remembered by nobody.
+ */
+import { LRUCache } from 'lru-cache';
+import type { ListPage, ObjectInfo } from '../object-store/object-store.js';
+import { fileFacts } from './directory-cache.js';
+import type { DirectoryCache, DirectoryCacheDeps } from './directory-cache.js';
+import { FilesystemError } from './errors.js';
+import { Flights } from './flights.js';
+import type { Flight } from './flights.js';
+import { childPath, fitsBytes, KEY_BYTES_MAX, nameProblem } from './keys.js';
+import type { Platform } from './keys.js';
+import type { Node } from './node-table.js';
+
+export interface NameLookupDeps extends Omit<DirectoryCacheDeps, 'logger'> {
+  readonly directories: DirectoryCache;
+}
+
+export interface NameLookupOptions {
+  readonly prefix: string;
+  readonly metadataTtlMs: number;
+  readonly platform: Platform;
+  /** Names remembered as absent. */
+  readonly absentMax: number;
+}
+
+export class NameLookup {
+  readonly #deps: NameLookupDeps;
+  readonly #options: NameLookupOptions;
+  readonly #flights: Flights<Node | undefined>;
+  /** When each path was last asked for and not there. */
+  readonly #absent: LRUCache<string, number>;
+
+  constructor(deps: NameLookupDeps, options: NameLookupOptions) {
+    this.#deps = deps;
+    this.#options = options;
+    this.#flights = new Flights(deps.clock, options.metadataTtlMs);
+    this.#absent = new LRUCache({ max: options.absentMax });
+  }
+
+  /** The node of `name` in directory `parent`, undefined when there is none. @throws ObjectStoreError, FilesystemError */
+  async find(parent: string, name: string): Promise<Node | undefined> {
+    const problem = nameProblem(name, this.#options.platform);
+    if (problem === 'name_too_long') {
+      throw new FilesystemError('name_too_long', `a name has at most 255 bytes: ${JSON.stringify(name)}`);
+    }
+    const path = childPath(parent, name);
+    const key = `${this.#options.prefix}${path}`;
+    if (problem !== undefined || !fitsBytes(key, KEY_BYTES_MAX)) return undefined;
+    const known = this.#fromMemory(parent, path);
+    if (known) return known === 'absent' ? undefined : known;
+    return this.#flights.share(path, (flight) => this.#ask(path, key, flight));
+  }
+
+  /** The next question about `path` goes to the object store. */
+  expire(path: string): void {
+    this.#flights.outdate(path);
+    this.#absent.delete(path);
+  }
+
+  close(): void {
+    this.#flights.abortAll();
+    this.#absent.clear();
+  }
+
+  /** The latest evidence about `path`, when it is fresh; undefined when it must be asked for. */
+  #fromMemory(parent: string, path: string): Node | 'absent' | undefined {
+    const freshSinceMs = this.#deps.clock.nowMs() - this.#options.metadataTtlMs;
+    const node = this.#deps.nodes.attached(path);
+    const listing = this.#deps.directories.fresh(parent);
+    if (node && node.checkedMs > freshSinceMs && node.checkedMs >= (listing?.checkedMs ?? node.checkedMs)) {
+      return node;
+    }
+    if (listing) return 'absent';
+    const absentMs = this.#absent.get(path);
+    return absentMs !== undefined && absentMs > freshSinceMs ? 'absent' : undefined;
+  }
+
+  async #ask(path: string, key: string, flight: Flight): Promise<Node | undefined> {
+    const { objectStore, nodes } = this.#deps;
+    const { signal } = flight;
+    const head = objectStore.head(key, signal);
+    // Its failure is met below, unless the listing decides before.
+    head.catch(() => {});
+    let page: ListPage | undefined;
+    if (fitsBytes(`${key}/`, KEY_BYTES_MAX)) {
+      try {
+        page = await objectStore.list({ prefix: `${key}/`, delimiter: '/', signal });
+      } catch (error) {
+        flight.abort();
+        throw error;
+      }
+    }
+    if (page && page.objects.length + page.prefixes.length > 0) {
+      flight.abort();
+      return this.#showDirectory(path, key, page, flight.checkedMs());
+    }
+    const object: ObjectInfo | undefined = await head;
+    const checkedMs = flight.checkedMs();
+    if (object) {
+      this.#absent.delete(path);
+      return nodes.show(path, fileFacts(object), checkedMs);
+    }
+    nodes.remove(path, checkedMs);
+    this.#absent.set(path, checkedMs);
+    return undefined;
+  }
+
+  #showDirectory(path: string, key: string, page: ListPage, checkedMs: number): Node {
+    this.#absent.delete(path);
+    if (page.continuation === undefined) this.#deps.directories.accept(path, page, checkedMs);
+    const marker = page.objects.find((object) => object.key === `${key}/`);
+    const facts = { kind: 'directory', modifiedMs: marker?.lastModifiedMs } as const;
+    return this.#deps.nodes.show(path, facts, checkedMs);
+  }
+}

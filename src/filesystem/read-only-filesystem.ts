@@ -1,0 +1,247 @@
+/**
+ * The filesystem that a mount shows: the objects below a prefix as read-only files. It keeps the promises of
+ * filesystem.ts and joins the parts that do the work: names and listings (name-lookup, directory-cache), what is
+ * known of paths (node-table), open files (handle-table). Built by the composition root, called by fuse/.
+ */
+import type { ContentSource } from '../file/content.js';
+import type { ObjectStore } from '../object-store/object-store.js';
+import type { Logger } from '../observability/logger.js';
+import { assert } from '../runtime/assert.js';
+import type { Clock } from '../runtime/clock.js';
+import { attributesOf, READ_ONLY_STATFS } from './attributes.js';
+import type { Ownership } from './attributes.js';
+import { DirectoryCache } from './directory-cache.js';
+import { FilesystemError } from './errors.js';
+import type {
+  DirectoryEntry,
+  Filesystem,
+  HandleId,
+  NodeEntry,
+  NodeId,
+  ReadRequest,
+  StatFs,
+} from './filesystem.js';
+import { HandleTable } from './handle-table.js';
+import { nameOf, parentPath } from './keys.js';
+import type { Platform } from './keys.js';
+import { NameLookup } from './name-lookup.js';
+import { NEVER, NodeTable } from './node-table.js';
+import type { Node } from './node-table.js';
+import { toFilesystemError } from './translate-errors.js';
+
+export interface ReadOnlyFilesystemDeps {
+  readonly objectStore: ObjectStore;
+  readonly content: ContentSource;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export interface ReadOnlyFilesystemOptions extends Ownership {
+  /** '' or ending in '/'. Only keys below it are visible. */
+  readonly prefix: string;
+  /** Names, sizes and ETags may be this old; 0 asks at each lookup. */
+  readonly metadataTtlMs: number;
+  /** Width of inode numbers, 32…53, as the session driver can carry them. */
+  readonly inodeBits: number;
+  /** See `SessionCapabilities.versionsApart`. */
+  readonly versionsApart: boolean;
+  readonly platform: Platform;
+  readonly limits?: Partial<FilesystemLimits> | undefined;
+}
+
+export interface FilesystemLimits {
+  readonly openHandlesMax: number;
+  /** Entries of all cached listings together, about 400 bytes each. */
+  readonly cachedEntriesMax: number;
+  /** Entries of one directory; listing a larger one fails. */
+  readonly directoryEntriesMax: number;
+  /** Nodes remembered though neither listed nor open. */
+  readonly unpinnedNodesMax: number;
+  /** Names remembered as absent. */
+  readonly absentNamesMax: number;
+}
+
+export const DEFAULT_LIMITS: FilesystemLimits = {
+  openHandlesMax: 65_536,
+  cachedEntriesMax: 1_000_000,
+  directoryEntriesMax: 5_000_000,
+  unpinnedNodesMax: 65_536,
+  absentNamesMax: 65_536,
+};
+
+export interface FilesystemStats {
+  readonly nodes: number;
+  readonly handles: number;
+  readonly directoriesListed: number;
+  readonly keysHidden: number;
+}
+
+export class ReadOnlyFilesystem implements Filesystem {
+  readonly #deps: ReadOnlyFilesystemDeps;
+  readonly #options: ReadOnlyFilesystemOptions;
+  readonly #nodes: NodeTable;
+  readonly #directories: DirectoryCache;
+  readonly #names: NameLookup;
+  readonly #handles: HandleTable;
+
+  constructor(deps: ReadOnlyFilesystemDeps, options: ReadOnlyFilesystemOptions) {
+    const { prefix, metadataTtlMs, platform, inodeBits } = options;
+    assert(prefix === '' || prefix.endsWith('/'), `the mounted prefix ends in a slash, got "${prefix}"`);
+    const limits = { ...DEFAULT_LIMITS, ...options.limits };
+    const { objectStore, clock, logger } = deps;
+    this.#deps = deps;
+    this.#options = options;
+    this.#handles = new HandleTable(limits);
+    const mountedMs = clock.wallTimeMs();
+    this.#nodes = new NodeTable({ inodeBits, unpinnedMax: limits.unpinnedNodesMax, mountedMs });
+    const nodes = this.#nodes;
+    this.#directories = new DirectoryCache(
+      { objectStore, clock, logger, nodes },
+      { prefix, metadataTtlMs, platform, ...limits },
+    );
+    this.#names = new NameLookup(
+      { objectStore, clock, nodes, directories: this.#directories },
+      { prefix, metadataTtlMs, platform, absentMax: limits.absentNamesMax },
+    );
+  }
+
+  async lookup(parent: NodeId, name: string): Promise<NodeEntry> {
+    const directory = this.#directoryNode(parent);
+    const node = await translated(this.#names.find(directory.path, name));
+    if (!node) throw new FilesystemError('not_found', `no such name: ${JSON.stringify(name)}`);
+    // The kernel will cut the one inode of the path to the size shown now: an older handle could take that cut for
+    // the end of its own version. The same size changes nothing until somebody opens the newer version.
+    if (!this.#options.versionsApart)
+      this.#handles.supersedeOthers(node, (older) => older.size !== node.size);
+    return this.#entry(node);
+  }
+
+  getAttributes(id: NodeId): NodeEntry | undefined {
+    const node = this.#nodes.get(id);
+    return node && this.#entry(node);
+  }
+
+  getHandleAttributes(handle: HandleId): NodeEntry {
+    const file = this.#handles.get(handle);
+    file.assertReadable();
+    return this.#entry(file.node);
+  }
+
+  async readDirectory(id: NodeId): Promise<readonly DirectoryEntry[]> {
+    const { path } = this.#directoryNode(id);
+    const listing = await translated(this.#directories.list(path));
+    if (!listing.exists) throw new FilesystemError('not_found', `no such directory: ${JSON.stringify(path)}`);
+    const entries: DirectoryEntry[] = [];
+    for (const listed of listing.nodes) {
+      // A lookup may have seen a later version, or that the name is gone.
+      const node = listed.attached ? listed : this.#nodes.attached(listed.path);
+      if (node) entries.push({ name: nameOf(node.path), ...this.#entry(node) });
+    }
+    return entries;
+  }
+
+  open(id: NodeId, { write }: { readonly write: boolean }): HandleId {
+    const node = this.#nodes.get(id);
+    // Not the newest version, or reported changed: whoever opens must look the name up again.
+    if (!node?.attached || node.checkedMs === NEVER) throw outdatedNode(id, node);
+    const name = JSON.stringify(node.path);
+    if (node.kind === 'directory') throw new FilesystemError('is_directory', `${name} is a directory`);
+    if (write) throw new FilesystemError('read_only', `the mount is read-only: cannot write ${name}`);
+    if (node.archived) {
+      throw new FilesystemError(
+        'access_denied',
+        `${name} lies in an archive storage class: restore the object before reading it`,
+      );
+    }
+    this.#handles.assertRoom();
+    const { endpoint, bucket } = this.#deps.objectStore;
+    const key = `${this.#options.prefix}${node.path}`;
+    const content = this.#deps.content.open({ endpoint, bucket, key, etag: node.etag, size: node.size });
+    if (!this.#options.versionsApart) this.#handles.supersedeOthers(node, () => true);
+    assert(this.#nodes.pin(id), `node ${id} is known`);
+    return this.#handles.add(node, content).id;
+  }
+
+  async readsOfOlderVersionsEnded(handle: HandleId): Promise<void> {
+    if (this.#options.versionsApart) return;
+    await this.#handles.othersIdle(this.#handles.get(handle).node);
+  }
+
+  async read({ handle, offset, target, signal }: ReadRequest): Promise<number> {
+    const file = this.#handles.get(handle);
+    if (!Number.isSafeInteger(offset) || offset < 0) {
+      throw new FilesystemError('invalid_argument', `offset must be an integer ≥ 0, got ${offset}`);
+    }
+    try {
+      return await file.read(target, offset, signal);
+    } catch (error) {
+      const failure = toFilesystemError(error);
+      if (failure instanceof FilesystemError && failure.code === 'stale') this.#expire(file.node);
+      throw failure;
+    }
+  }
+
+  release(handle: HandleId): void {
+    const file = this.#handles.release(handle);
+    if (file) this.#nodes.unpin(file.node.id);
+  }
+
+  statfs(): StatFs {
+    return READ_ONLY_STATFS;
+  }
+
+  stats(): FilesystemStats {
+    return {
+      nodes: this.#nodes.size,
+      handles: this.#handles.size,
+      directoriesListed: this.#directories.listedCount,
+      keysHidden: this.#directories.hiddenCount,
+    };
+  }
+
+  close(): void {
+    for (const handle of this.#handles.ids()) this.release(handle);
+    this.#names.close();
+    this.#directories.close();
+  }
+
+  /** The object of this node is another one now, or gone: nothing remembered about its name is relied on. */
+  #expire(node: Node): void {
+    if (!node.attached) return;
+    this.#deps.logger.debug({ path: node.path, etag: node.etag }, 'object changed: its entry expires');
+    const parent = parentPath(node.path);
+    this.#nodes.expire(node.path);
+    this.#names.expire(node.path);
+    this.#names.expire(parent);
+    this.#directories.expire(parent);
+  }
+
+  #directoryNode(id: NodeId): Node {
+    const node = this.#nodes.get(id);
+    if (!node) throw outdatedNode(id, node);
+    if (node.kind === 'directory') return node;
+    throw new FilesystemError('not_directory', `${JSON.stringify(node.path)} is a file`);
+  }
+
+  #entry(node: Node): NodeEntry {
+    const ageMs = this.#deps.clock.nowMs() - node.checkedMs;
+    return {
+      node: node.id,
+      attributes: attributesOf(node, this.#options),
+      validMs: Math.max(0, this.#options.metadataTtlMs - ageMs),
+    };
+  }
+}
+
+function outdatedNode(id: NodeId, node: Node | undefined): FilesystemError {
+  const name = node ? JSON.stringify(node.path) : `node ${id}`;
+  return new FilesystemError('stale', `${name} must be looked up again`);
+}
+
+async function translated<Result>(result: Promise<Result>): Promise<Result> {
+  try {
+    return await result;
+  } catch (error) {
+    throw toFilesystemError(error);
+  }
+}
