@@ -1,0 +1,72 @@
+# Sluice: every task of the project. `make help` lists them; each does the set-up that it needs.
+.DEFAULT_GOAL := help
+.PHONY: help demo build setup format lint types tidy unit check test test-short test-race stress-test bench ci clean
+
+SHELL := /bin/bash
+BIN := node_modules/.bin
+# Tests by kind: unit tests need no mount, the others go through the kernel and a real S3 server.
+MOUNT_TESTS := $(shell find test/mount test/fault -name '*.test.ts' 2>/dev/null | sort)
+ALL_TESTS := $(shell find test -name '*.test.ts' 2>/dev/null | sort)
+UNIT_TESTS := $(filter-out $(MOUNT_TESTS),$(ALL_TESTS))
+compiled = $(patsubst %.ts,dist/%.js,$(1))
+TAP := $(BIN)/tap --reporter=tap --jobs=2 --timeout=300
+
+help: ## List the tasks
+	@echo "Sluice mounts an S3-compatible bucket as a drive. Start with: make demo"
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
+
+demo: build ## Mount a bucket of an embedded S3 server and stream a large file through it
+	@node dist/src/cli/main.js demo
+
+setup: ## Install what is missing: system packages (as root or with sudo) and npm packages
+	@scripts/setup.sh
+
+build: setup dist/test/support/mmap-reader ## Compile
+	@$(BIN)/tsc -p tsconfig.json && chmod +x dist/src/cli/main.js
+
+# The one thing that tests cannot do in JavaScript: read a file by mmap.
+dist/test/support/mmap-reader: test/support/mmap-reader.c | setup
+	@mkdir -p $(@D) && cc -O2 -Wall -Wextra -Werror -o $@ $<
+
+format: setup ## Write the one format
+	@$(BIN)/prettier --log-level warn --write .
+
+lint: setup ## Type-aware lint
+	@$(BIN)/oxlint --type-aware --deny-warnings src test scripts
+
+types: setup
+	@$(BIN)/tsc -p tsconfig.json --noEmit --incremental false
+
+tidy: build ## House rules: import direction, one importer per package, file lengths, dead files
+	@$(TAP) dist/test/tidy.test.js
+
+unit: build ## Tests that need no mount
+	@$(TAP) $(call compiled,$(UNIT_TESTS))
+
+check: setup ## Format, lint, types, tidy and unit tests
+	@$(BIN)/prettier --log-level warn --check .
+	@$(MAKE) --no-print-directory lint types unit
+
+test-short: build ## Unit tests but those that start other S3 clients
+	@$(TAP) $(filter-out %/real-clients.test.js,$(call compiled,$(UNIT_TESTS)))
+
+test: build ## Everything a user needs to trust it: unit, contract, mount, faults
+	@scripts/setup.sh clients
+	@$(TAP) $(call compiled,$(ALL_TESTS))
+
+test-race: build ## Random schedules of the concurrency scenarios (RACE_RUNS, RACE_SEED)
+	@RACE_RUNS=$${RACE_RUNS:-600} $(TAP) dist/test/concurrency/scenarios.test.js
+
+stress-test: build ## Readers, seeks, kills at random for a while (ITERATIONS, default 100)
+	@scripts/stress-test.sh
+
+bench: build ## Measure: the embedded server beside nginx, cold reads through a mount beside curl
+	@scripts/bench.sh
+
+ci: ## What CI runs: check, test, and a bounded test-race
+	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory test-race
+
+clean: ## Remove everything that was built
+	@rm -rf dist .tap node_modules
