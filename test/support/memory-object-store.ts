@@ -135,11 +135,12 @@ export class MemoryObjectStore implements ObjectStore {
     let last = request.continuation;
     for (const key of this.#sortedKeys) {
       if (!key.startsWith(request.prefix)) continue;
-      const entry = entryName(key, request);
+      const commonPrefix = commonPrefixOf(key, request);
+      const entry = commonPrefix ?? key;
       if (last !== undefined && compareUtf8(entry, last) <= 0) continue;
       if (objects.length + prefixes.length === entriesMax) return { objects, prefixes, continuation: last };
-      if (entry === key) objects.push(this.#objects.get(key)!.info);
-      else prefixes.push(entry);
+      if (commonPrefix === undefined) objects.push(this.#objects.get(key)!.info);
+      else prefixes.push(commonPrefix);
       last = entry;
     }
     return { objects, prefixes, continuation: undefined };
@@ -198,10 +199,10 @@ export class MemoryObjectStore implements ObjectStore {
   }
 }
 
-/** What a listing calls `key`: itself, or the common prefix that it is rolled up into. */
-function entryName(key: string, { prefix, delimiter }: ListRequest): string {
+/** The prefix that a listing rolls `key` up into; undefined when it lists the key itself. */
+function commonPrefixOf(key: string, { prefix, delimiter }: ListRequest): string | undefined {
   const at = delimiter === undefined ? -1 : key.indexOf(delimiter, prefix.length);
-  return at < 0 ? key : key.slice(0, at + 1);
+  return at < 0 ? undefined : key.slice(0, at + 1);
 }
 
 /** The order of S3 listings, which differs from JavaScript's for characters beyond U+FFFF. */

@@ -1,0 +1,162 @@
+/**
+ * The connections of one S3 object store: a client for control calls and one for object bytes, each with sockets of
+ * its own, both in the region that the bucket turns out to be in. Owned by s3-object-store.ts.
+ */
+import type { Logger } from '../observability/logger.js';
+import type { Clock } from '../runtime/clock.js';
+import { loadTrust } from './ca-bundle.js';
+import { normaliseEndpoint } from './endpoint.js';
+import type { ObjectStoreErrorFacts } from './errors.js';
+import { NetworkHandler } from './network.js';
+import { explainFailure } from './s3-errors.js';
+import type { Failure } from './s3-errors.js';
+import { SdkClient, configuredPlace, standardCredentials } from './sdk-client.js';
+import type { SdkClientOptions } from './sdk-client.js';
+import { Slots, splitConnections } from './slots.js';
+
+export interface S3ObjectStoreOptions {
+  readonly bucket: string;
+  /** Undefined: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or the shared configuration, else AWS itself. */
+  readonly endpointUrl: string | undefined;
+  /** Undefined: the standard chain's, else us-east-1; the bucket's own region is followed either way. */
+  readonly region: string | undefined;
+  readonly profile: string | undefined;
+  /** Anonymous requests. */
+  readonly noSignRequest: boolean;
+  readonly forcePathStyle: boolean;
+  /** PEM file with certificate authorities to trust besides the built-in ones. Undefined: AWS_CA_BUNDLE. */
+  readonly caBundle: string | undefined;
+  readonly requesterPays: boolean;
+  /** At least 2; see `splitConnections`. */
+  readonly connectionsMax: number;
+  /** An attempt of a control call is given up when no byte came for this long. */
+  readonly stallTimeoutMs: number;
+}
+
+export interface S3ObjectStoreDependencies {
+  readonly logger: Logger;
+  readonly clock: Clock;
+}
+
+/** Sockets for one kind of call. */
+class Lane {
+  readonly network: NetworkHandler;
+  readonly slots: Slots;
+  client: SdkClient;
+
+  constructor(network: NetworkHandler, socketsMax: number, options: SharedClientOptions) {
+    this.network = network;
+    this.slots = new Slots(socketsMax);
+    this.client = new SdkClient({ ...options, network });
+  }
+}
+
+type SharedClientOptions = Omit<SdkClientOptions, 'network'>;
+
+const DEFAULT_REGION = 'us-east-1';
+
+/** @throws ObjectStoreError invalid_request when an option cannot be used */
+export async function openConnection(
+  options: S3ObjectStoreOptions,
+  dependencies: S3ObjectStoreDependencies,
+): Promise<S3Connection> {
+  const { logger } = dependencies;
+  const { profile, stallTimeoutMs } = options;
+  const trust = await loadTrust(options.caBundle ?? (process.env['AWS_CA_BUNDLE'] || undefined));
+  const configured = await configuredPlace(profile);
+  const sockets = splitConnections(options.connectionsMax);
+  const controlNetwork = new NetworkHandler({
+    socketsMax: sockets.control,
+    connectTimeoutMs: stallTimeoutMs,
+    idleTimeoutMs: stallTimeoutMs,
+    trust,
+    logger,
+  });
+  // Attempts at parts have a stall timer of their own, which knows when it is the sink that is slow.
+  const dataNetwork = new NetworkHandler({
+    socketsMax: sockets.data,
+    connectTimeoutMs: 0,
+    idleTimeoutMs: 0,
+    trust,
+    logger,
+  });
+  const client: SharedClientOptions = {
+    bucket: options.bucket,
+    endpointUrl: normaliseEndpoint(options.endpointUrl ?? configured.endpointUrl),
+    region: options.region ?? configured.region ?? DEFAULT_REGION,
+    forcePathStyle: options.forcePathStyle,
+    requesterPays: options.requesterPays,
+    credentials: options.noSignRequest ? undefined : standardCredentials(profile, controlNetwork),
+  };
+  const control = new Lane(controlNetwork, sockets.control, client);
+  const data = new Lane(dataNetwork, sockets.data, client);
+  return new S3Connection(dependencies, client, control, data);
+}
+
+export class S3Connection {
+  readonly #dependencies: S3ObjectStoreDependencies;
+  readonly control: Lane;
+  readonly data: Lane;
+  #options: SharedClientOptions;
+  /** The region was learned from the server, which is believed once. */
+  #followed = false;
+
+  constructor(
+    dependencies: S3ObjectStoreDependencies,
+    options: SharedClientOptions,
+    control: Lane,
+    data: Lane,
+  ) {
+    this.#dependencies = dependencies;
+    this.#options = options;
+    this.control = control;
+    this.data = data;
+  }
+
+  get bucket(): string {
+    return this.#options.bucket;
+  }
+
+  /** See `ObjectVersion.endpoint`. */
+  get endpoint(): string {
+    return this.#options.endpointUrl ?? `aws:${this.#options.region}`;
+  }
+
+  /** What it means that a call by `client` threw `thrown`. */
+  explain(thrown: unknown, client: SdkClient, call: ObjectStoreErrorFacts): Failure {
+    const { bucket, endpoint } = this;
+    return explainFailure(
+      thrown,
+      { ...call, bucket, endpoint, region: client.region },
+      this.#dependencies.clock,
+    );
+  }
+
+  /** Takes in what a failure taught. True when the same call, by the client that is current then, may succeed. */
+  learn({ bucketRegion, clockCorrected, error }: Failure): boolean {
+    if (clockCorrected) return true;
+    if (bucketRegion === undefined || bucketRegion === error.facts.region) return false;
+    // Another call that failed in the same way may have been here before.
+    return bucketRegion === this.#options.region || this.#follow(bucketRegion);
+  }
+
+  close(): void {
+    this.control.network.destroy();
+    this.data.network.destroy();
+  }
+
+  #follow(region: string): boolean {
+    if (this.#followed) return false;
+    this.#followed = true;
+    const { bucket, region: before } = this.#options;
+    this.#dependencies.logger.warn(
+      { bucket, region, before },
+      'the bucket lives in another region: following it',
+    );
+    this.#options = { ...this.#options, region };
+    for (const lane of [this.control, this.data]) {
+      lane.client = new SdkClient({ ...this.#options, network: lane.network });
+    }
+    return true;
+  }
+}

@@ -1,0 +1,207 @@
+/**
+ * The real `ObjectStore`: any S3-compatible server, by the AWS SDK. Made by mount.ts and by the commands that need no
+ * mount. Here: retries, counters, and the end of calls under way; connections are in s3-connection.ts, what an answer
+ * means in sdk-client.ts, s3-errors.ts and part-fetch.ts.
+ */
+import { assert } from '../runtime/assert.js';
+import { AbortedWait, linkAbort, untilAborted } from './abort.js';
+import { ATTEMPTS_MAX, withRetries } from './control-retry.js';
+import { ObjectStoreError } from './errors.js';
+import type {
+  ByteRange,
+  FetchOptions,
+  ListPage,
+  ListRequest,
+  ObjectInfo,
+  ObjectStore,
+  ObjectStoreStats,
+  ObjectVersion,
+  PartOutcome,
+  PartSink,
+} from './object-store.js';
+import { attemptPart, outcomeOf } from './part-fetch.js';
+import type { PartAttempt, PartFetch } from './part-fetch.js';
+import { openConnection } from './s3-connection.js';
+import type { S3Connection, S3ObjectStoreDependencies, S3ObjectStoreOptions } from './s3-connection.js';
+import type { SdkClient } from './sdk-client.js';
+
+/** `check` outlasts three faults in a row, but a person waits for it. */
+const CHECK_ATTEMPTS_MAX = 4;
+const CHECK_DEADLINE_MS = 15_000;
+
+interface ControlCall<T> {
+  readonly operation: 'check' | 'list' | 'head';
+  readonly key?: string;
+  readonly attemptsMax: number;
+  readonly signal: AbortSignal | undefined;
+  readonly send: (client: SdkClient, signal: AbortSignal) => Promise<T>;
+}
+
+/** @throws ObjectStoreError invalid_request when an option cannot be used */
+export async function createS3ObjectStore(
+  options: S3ObjectStoreOptions,
+  dependencies: S3ObjectStoreDependencies,
+): Promise<ObjectStore> {
+  return new S3ObjectStore(dependencies, await openConnection(options, dependencies));
+}
+
+class S3ObjectStore implements ObjectStore {
+  readonly #dependencies: S3ObjectStoreDependencies;
+  readonly #connection: S3Connection;
+  /** Ends each call under way. */
+  readonly #aborts = new Set<() => void>();
+  #closed = false;
+  #controlRequests = 0;
+  #partRequests = 0;
+  #bytesFetched = 0;
+
+  constructor(dependencies: S3ObjectStoreDependencies, connection: S3Connection) {
+    this.#dependencies = dependencies;
+    this.#connection = connection;
+  }
+
+  get endpoint(): string {
+    return this.#connection.endpoint;
+  }
+
+  get bucket(): string {
+    return this.#connection.bucket;
+  }
+
+  get stats(): ObjectStoreStats {
+    return {
+      controlRequests: this.#controlRequests,
+      partRequests: this.#partRequests,
+      bytesFetched: this.#bytesFetched,
+    };
+  }
+
+  async check(prefix: string, signal?: AbortSignal): Promise<void> {
+    const deadline = linkAbort(signal);
+    let late = false;
+    const cancel = this.#dependencies.clock.after(CHECK_DEADLINE_MS, () => {
+      late = true;
+      deadline.abort();
+    });
+    try {
+      await this.#control({
+        operation: 'check',
+        attemptsMax: CHECK_ATTEMPTS_MAX,
+        signal: deadline.signal,
+        send: (client, attemptSignal) => client.list({ prefix, entriesMax: 1 }, attemptSignal),
+      });
+    } catch (error) {
+      if (!late || signal?.aborted || this.#closed) throw error;
+      const timeout = Object.assign(new Error('no answer in time'), { code: 'ETIMEDOUT' });
+      throw this.#connection.explain(timeout, this.#connection.control.client, { operation: 'check' }).error;
+    } finally {
+      cancel();
+      deadline.unlink();
+    }
+  }
+
+  async list(request: ListRequest): Promise<ListPage> {
+    return this.#control({
+      operation: 'list',
+      attemptsMax: ATTEMPTS_MAX,
+      signal: request.signal,
+      send: (client, signal) => client.list(request, signal),
+    });
+  }
+
+  async head(key: string, signal?: AbortSignal): Promise<ObjectInfo | undefined> {
+    try {
+      return await this.#control({
+        operation: 'head',
+        key,
+        attemptsMax: ATTEMPTS_MAX,
+        signal,
+        send: (client, attemptSignal) => client.head(key, attemptSignal),
+      });
+    } catch (error) {
+      if (error instanceof ObjectStoreError && error.facts.httpStatus === 404) return undefined;
+      throw error;
+    }
+  }
+
+  async fetchPart(
+    version: ObjectVersion,
+    range: ByteRange,
+    sink: PartSink,
+    options: FetchOptions,
+  ): Promise<PartOutcome> {
+    const { start, end } = range;
+    assert(0 <= start && start < end && end <= version.size, `[${start}, ${end}) of ${version.size} bytes`);
+    this.#partRequests++;
+    const { slots } = this.#connection.data;
+    return this.#underWay(options.signal, async (signal) => {
+      if (!(await slots.acquire(signal))) return { kind: 'aborted' };
+      try {
+        const fetch = { version, range, sink: this.#counted(sink), options: { ...options, signal } };
+        const first = await this.#attemptPart(fetch);
+        // A request that went to the wrong region, or was signed with the wrong time, is no attempt that failed.
+        const again = first.kind === 'failed' && this.#connection.learn(first.failure);
+        const attempt = again ? await this.#attemptPart(fetch) : first;
+        return attempt.kind === 'answered' ? attempt.outcome : outcomeOf(attempt.failure);
+      } finally {
+        slots.release();
+      }
+    });
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const abort of this.#aborts) abort();
+    this.#connection.close();
+  }
+
+  async #control<T>({ operation, key, attemptsMax, signal, send }: ControlCall<T>): Promise<T> {
+    this.#controlRequests++;
+    const lane = this.#connection.control;
+    return this.#underWay(signal, (signal) => {
+      let { client } = lane;
+      const attempt = async () => {
+        ({ client } = lane);
+        if (!(await lane.slots.acquire(signal))) throw new AbortedWait();
+        try {
+          return await untilAborted(send(client, signal), signal);
+        } finally {
+          lane.slots.release();
+        }
+      };
+      return withRetries(this.#dependencies, attemptsMax, signal, attempt, (thrown, attempts) => {
+        const failure = this.#connection.explain(thrown, client, { operation, key, attempts });
+        return { ...failure, transient: this.#connection.learn(failure) || failure.transient };
+      });
+    });
+  }
+
+  #attemptPart(fetch: PartFetch): Promise<PartAttempt> {
+    const { client } = this.#connection.data;
+    const call = { operation: 'get', key: fetch.version.key };
+    const explain = (thrown: unknown) => this.#connection.explain(thrown, client, call);
+    return attemptPart({ client, clock: this.#dependencies.clock, explain }, fetch);
+  }
+
+  #counted(sink: PartSink): PartSink {
+    return {
+      write: (chunk) => {
+        this.#bytesFetched += chunk.length;
+        return sink.write(chunk);
+      },
+    };
+  }
+
+  /** Runs `work` with a signal that the caller and `close` can abort. */
+  async #underWay<T>(parent: AbortSignal | undefined, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const { signal, abort, unlink } = linkAbort(parent);
+    if (this.#closed) abort();
+    this.#aborts.add(abort);
+    try {
+      return await work(signal);
+    } finally {
+      this.#aborts.delete(abort);
+      unlink();
+    }
+  }
+}

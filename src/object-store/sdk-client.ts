@@ -1,0 +1,199 @@
+/**
+ * The only importer of the AWS SDK: three calls of one bucket, each a single attempt, in the words of this folder.
+ * They throw what the SDK throws; s3-errors.ts explains it. Signing, credentials, endpoints and XML are the SDK's.
+ */
+import type { Readable } from 'node:stream';
+import { GetObjectCommand, HeadObjectCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
+import type { HeadObjectCommandOutput, S3ClientConfig, _Object } from '@aws-sdk/client-s3';
+import { fromNodeProviderChain } from '@aws-sdk/credential-providers';
+import { asError } from '../runtime/assert.js';
+import { decodeListedKey } from './key-encoding.js';
+import type { NetworkHandler } from './network.js';
+import type { ByteRange, ListPage, ListRequest, ObjectInfo, ObjectVersion } from './object-store.js';
+
+export interface SdkClientOptions {
+  readonly bucket: string;
+  readonly endpointUrl: string | undefined;
+  readonly region: string;
+  readonly forcePathStyle: boolean;
+  readonly requesterPays: boolean;
+  /** Undefined: anonymous requests. */
+  readonly credentials: CredentialSource | undefined;
+  readonly network: NetworkHandler;
+}
+
+export type CredentialSource = ReturnType<typeof fromNodeProviderChain>;
+
+/** The head of an answer to a ranged GET, and its unread body. */
+export interface PartResponse {
+  readonly status: number | undefined;
+  readonly etag: string | undefined;
+  readonly contentRange: string | undefined;
+  readonly contentLength: number | undefined;
+  /** To be read to its end or destroyed: it holds a connection. */
+  readonly body: Readable;
+}
+
+/** No credentials could be had; the cause is the provider's. */
+export class CredentialsError extends Error {
+  override readonly name = 'CredentialsError';
+}
+
+/** The server's 200 is not the answer to what was asked. */
+export class NonsenseError extends Error {
+  override readonly name = 'NonsenseError';
+}
+
+// The SDK announces when its later versions will leave a Node version; Sluice pins the version it ships.
+process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
+
+/** The standard chain: environment, shared files and profiles, SSO, web identity, container and instance metadata. */
+export function standardCredentials(profile: string | undefined, network: NetworkHandler): CredentialSource {
+  const chain = fromNodeProviderChain({
+    ...(profile === undefined ? {} : { profile }),
+    clientConfig: { requestHandler: network },
+    // Instance metadata is one hop away or absent: one short attempt, so that its absence is found out quickly.
+    timeout: 1000,
+    maxRetries: 0,
+  });
+  return async (properties) => {
+    try {
+      return await chain(properties);
+    } catch (error) {
+      throw new CredentialsError(asError(error).message, { cause: error });
+    }
+  };
+}
+
+/** Region and endpoint by environment and shared configuration. */
+export async function configuredPlace(profile: string | undefined): Promise<{
+  readonly region: string | undefined;
+  readonly endpointUrl: string | undefined;
+}> {
+  const { config } = new S3Client(profile === undefined ? {} : { profile });
+  // The SDK rejects when nothing names a region, which is no error here.
+  const region = await config.region().catch(() => undefined);
+  return { region, endpointUrl: await config.serviceConfiguredEndpoint?.() };
+}
+
+export class SdkClient {
+  readonly region: string;
+  readonly #client: S3Client;
+  readonly #bucket: { readonly Bucket: string; readonly RequestPayer?: 'requester' };
+
+  constructor(options: SdkClientOptions) {
+    this.region = options.region;
+    this.#client = new S3Client(clientConfig(options));
+    const { bucket, requesterPays } = options;
+    this.#bucket = requesterPays ? { Bucket: bucket, RequestPayer: 'requester' } : { Bucket: bucket };
+  }
+
+  async list(request: ListRequest, signal: AbortSignal): Promise<ListPage> {
+    const answer = await this.#client.send(
+      new ListObjectsV2Command({
+        ...this.#bucket,
+        Prefix: request.prefix,
+        Delimiter: request.delimiter,
+        ContinuationToken: request.continuation,
+        MaxKeys: request.entriesMax,
+        EncodingType: 'url',
+      }),
+      { abortSignal: signal },
+    );
+    // Every listing says whether it is complete; a page that does not is some other document.
+    if (answer.IsTruncated === undefined) throw new NonsenseError('the answer is not an S3 listing');
+    const continuation = answer.IsTruncated ? answer.NextContinuationToken : undefined;
+    if (answer.IsTruncated && !continuation) throw new NonsenseError('a truncated listing without a token');
+    const decode = answer.EncodingType === 'url' ? decodeListedKey : (key: string) => key;
+    return {
+      objects: (answer.Contents ?? []).map((object) => listedObject(object, decode)),
+      prefixes: (answer.CommonPrefixes ?? []).map(({ Prefix }) => decode(Prefix ?? '')),
+      continuation,
+    };
+  }
+
+  async head(key: string, signal: AbortSignal): Promise<ObjectInfo> {
+    const command = new HeadObjectCommand({ ...this.#bucket, Key: key });
+    const answer = await this.#client.send(command, { abortSignal: signal });
+    if (answer.ETag === undefined || answer.ContentLength === undefined) {
+      throw new NonsenseError('a HEAD answer without ETag or Content-Length');
+    }
+    return {
+      key,
+      size: answer.ContentLength,
+      etag: quoted(answer.ETag),
+      lastModifiedMs: answer.LastModified?.getTime() ?? 0,
+      archived: isArchived(answer),
+    };
+  }
+
+  async get(version: ObjectVersion, range: ByteRange, signal: AbortSignal): Promise<PartResponse> {
+    const answer = await this.#client.send(
+      new GetObjectCommand({
+        ...this.#bucket,
+        Key: version.key,
+        VersionId: version.versionId,
+        IfMatch: version.etag,
+        Range: `bytes=${range.start}-${range.end - 1}`,
+      }),
+      { abortSignal: signal },
+    );
+    return {
+      status: answer.$metadata.httpStatusCode,
+      etag: answer.ETag === undefined ? undefined : quoted(answer.ETag),
+      contentRange: answer.ContentRange,
+      contentLength: answer.ContentLength,
+      body: answer.Body as Readable,
+    };
+  }
+}
+
+function clientConfig(options: SdkClientOptions): S3ClientConfig {
+  const config: S3ClientConfig = {
+    region: options.region,
+    forcePathStyle: options.forcePathStyle,
+    requestHandler: options.network,
+    // Retries are Sluice's own: control-retry.ts says why.
+    maxAttempts: 1,
+    // Checksums of ranges do not exist; whole objects are checked by the cache.
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+  };
+  if (options.endpointUrl !== undefined) config.endpoint = options.endpointUrl;
+  if (options.credentials) return { ...config, credentials: options.credentials };
+  return {
+    ...config,
+    credentials: { accessKeyId: '', secretAccessKey: '' },
+    signer: { sign: async (request) => request },
+  };
+}
+
+function listedObject(object: _Object, decode: (key: string) => string): ObjectInfo {
+  const { Key, Size, ETag } = object;
+  if (Key === undefined || Size === undefined || ETag === undefined) {
+    throw new NonsenseError('a listed object without key, size or ETag');
+  }
+  return {
+    key: decode(Key),
+    size: Size,
+    etag: quoted(ETag),
+    lastModifiedMs: object.LastModified?.getTime() ?? 0,
+    archived: inArchiveClass(object.StorageClass),
+  };
+}
+
+/** GLACIER_IR is read like any other class. */
+function inArchiveClass(storageClass: string | undefined): boolean {
+  return storageClass === 'GLACIER' || storageClass === 'DEEP_ARCHIVE';
+}
+
+/** `ArchiveStatus` is that of INTELLIGENT_TIERING. A copy restored from an archive can be read until it expires. */
+function isArchived({ StorageClass, ArchiveStatus, Restore }: HeadObjectCommandOutput): boolean {
+  if (!inArchiveClass(StorageClass) && ArchiveStatus === undefined) return false;
+  return !/\bongoing-request="false"/.test(Restore ?? '');
+}
+
+/** Some servers leave out the quotes that are part of an entity tag. */
+function quoted(etag: string): string {
+  return etag.endsWith('"') ? etag : `"${etag}"`;
+}

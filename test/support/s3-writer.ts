@@ -1,0 +1,56 @@
+/** Writes to a bucket for tests, by the AWS SDK: Sluice itself only reads yet. The tests' only importer of the SDK. */
+import {
+  CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  DeleteObjectCommand,
+  PutObjectCommand,
+  S3Client,
+  UploadPartCommand,
+} from '@aws-sdk/client-s3';
+
+export interface S3WriterOptions {
+  readonly endpointUrl: string;
+  readonly bucket: string;
+  /** Left out: those of the environment. */
+  readonly credentials?: { readonly accessKeyId: string; readonly secretAccessKey: string } | undefined;
+}
+
+export class S3Writer {
+  readonly #client: S3Client;
+  readonly #bucket: string;
+
+  constructor({ endpointUrl, bucket, credentials }: S3WriterOptions) {
+    const region = process.env['AWS_REGION'] ?? 'us-east-1';
+    const config = { endpoint: endpointUrl, region, forcePathStyle: true };
+    this.#client = new S3Client(credentials ? { ...config, credentials } : config);
+    this.#bucket = bucket;
+  }
+
+  async put(key: string, body: Uint8Array): Promise<void> {
+    await this.#client.send(new PutObjectCommand({ Bucket: this.#bucket, Key: key, Body: body }));
+  }
+
+  /** As one multipart upload; every part but the last needs 5 MiB. */
+  async putParts(key: string, parts: readonly Uint8Array[]): Promise<void> {
+    const target = { Bucket: this.#bucket, Key: key };
+    const { UploadId } = await this.#client.send(new CreateMultipartUploadCommand(target));
+    const upload = { ...target, UploadId };
+    const uploaded = [];
+    for (const [index, Body] of parts.entries()) {
+      const PartNumber = index + 1;
+      const { ETag } = await this.#client.send(new UploadPartCommand({ ...upload, PartNumber, Body }));
+      uploaded.push({ PartNumber, ETag });
+    }
+    await this.#client.send(
+      new CompleteMultipartUploadCommand({ ...upload, MultipartUpload: { Parts: uploaded } }),
+    );
+  }
+
+  async delete(key: string): Promise<void> {
+    await this.#client.send(new DeleteObjectCommand({ Bucket: this.#bucket, Key: key }));
+  }
+
+  close(): void {
+    this.#client.destroy();
+  }
+}
