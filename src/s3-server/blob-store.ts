@@ -120,6 +120,11 @@ export class BlobWriter {
     this.#handle = handle;
   }
 
+  /** All bytes written so far. */
+  get segments(): Segment[] {
+    return [{ kind: 'blob', blobId: this.blobId, offset: 0, length: this.#sizeBytes }];
+  }
+
   async write(bytes: Uint8Array): Promise<void> {
     for (let done = 0; done < bytes.length;) {
       const { bytesWritten } = await this.#handle.write(bytes, done, bytes.length - done, this.#sizeBytes);

@@ -7,7 +7,15 @@ import { validateHeaderValue } from 'node:http';
 import type { Clock } from '../runtime/clock.js';
 import { startChecksum } from './checksums.js';
 import { S3Error } from './errors.js';
-import type { ChecksumAlgorithm, ObjectDescription, ObjectPart, Segment, VersioningStatus } from './model.js';
+import {
+  INLINE_BYTES_MAX,
+  inlineSegments,
+  type ChecksumAlgorithm,
+  type ObjectDescription,
+  type ObjectPart,
+  type Segment,
+  type VersioningStatus,
+} from './model.js';
 import { checkedStorageClass } from './object-headers.js';
 import { checkBucketName } from './operations/buckets.js';
 import { checkKeyLength } from './request.js';
@@ -70,13 +78,16 @@ export class LocalAccess {
       options.checksumAlgorithm === undefined
         ? undefined
         : await fullChecksum(options.checksumAlgorithm, bytes);
-    const blob = await this.#storage.blobs.create();
-    await blob.write(bytes);
-    await blob.publish();
-    const segments: Segment[] = [{ kind: 'blob', blobId: blob.blobId, offset: 0, length: bytes.length }];
-    const etag = createHash('md5').update(bytes).digest('hex');
-    const draft = { etag, sizeBytes: bytes.length, segments: bytes.length === 0 ? [] : segments, checksum };
-    return this.#put(bucket, { ...this.#describe(key, options), ...draft }, segments);
+    const segments = await this.#store(bytes);
+    const unpin = this.#storage.blobs.pin(segments);
+    try {
+      const etag = createHash('md5').update(bytes).digest('hex');
+      const draft = { ...this.#describe(key, options), etag, sizeBytes: bytes.length, segments, checksum };
+      this.#storage.putVersions(bucket, [draft]);
+      return { etag };
+    } finally {
+      unpin();
+    }
   }
 
   /** An object of `size` bytes of the pattern `seed` (src/runtime/pattern.ts), made when it is read. */
@@ -90,7 +101,10 @@ export class LocalAccess {
       .digest('hex');
     const etag = parts === undefined ? digest : `${digest}-${parts.length}`;
     const segments: Segment[] = size === 0 ? [] : [{ kind: 'pattern', seed, offset: 0, length: size }];
-    return this.#put(bucket, { ...this.#describe(key, options), etag, sizeBytes: size, segments, parts }, []);
+    this.#storage.putVersions(bucket, [
+      { ...this.#describe(key, options), etag, sizeBytes: size, segments, parts },
+    ]);
+    return { etag };
   }
 
   /** Adds one tiny object per key, all with the same body: tens of thousands per second. Returns how many. */
@@ -100,9 +114,7 @@ export class LocalAccess {
     options: PutOptions & { readonly body?: string | undefined } = {},
   ): Promise<number> {
     const bytes = Buffer.from(options.body ?? 'x');
-    const data = bytes.toString('base64');
-    const segments: Segment[] =
-      bytes.length === 0 ? [] : [{ kind: 'inline', data, offset: 0, length: bytes.length }];
+    const segments = inlineSegments(bytes);
     const etag = createHash('md5').update(bytes).digest('hex');
     let count = 0;
     let batch: NewVersion[] = [];
@@ -124,14 +136,17 @@ export class LocalAccess {
     this.#storage.deleteObject(bucket, key);
   }
 
-  #put(bucket: string, draft: NewVersion, written: readonly Segment[]): { etag: string } {
-    const unpin = this.#storage.blobs.pin(written);
+  async #store(bytes: Uint8Array): Promise<Segment[]> {
+    if (bytes.length <= INLINE_BYTES_MAX) return inlineSegments(bytes);
+    const blob = await this.#storage.blobs.create();
     try {
-      this.#storage.putVersions(bucket, [draft]);
-    } finally {
-      unpin();
+      await blob.write(bytes);
+      await blob.publish();
+    } catch (error) {
+      await blob.discard();
+      throw error;
     }
-    return { etag: draft.etag };
+    return blob.segments;
   }
 
   #describe(

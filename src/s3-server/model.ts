@@ -101,6 +101,14 @@ export type JournalRecord =
     }
   | { readonly type: 'upload-removed'; readonly bucket: string; readonly uploadId: string };
 
+/** Bodies up to this size live in the journal, and so in memory: no file is made for them. */
+export const INLINE_BYTES_MAX = 1024;
+
+export function inlineSegments(bytes: Uint8Array): Segment[] {
+  if (bytes.length === 0) return [];
+  return [{ kind: 'inline', data: Buffer.from(bytes).toString('base64'), offset: 0, length: bytes.length }];
+}
+
 export function segmentsLength(segments: readonly Segment[]): number {
   return segments.reduce((sum, segment) => sum + segment.length, 0);
 }

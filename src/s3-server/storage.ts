@@ -10,6 +10,7 @@ import { unreachable } from '../runtime/assert.js';
 import type { Clock } from '../runtime/clock.js';
 import { BlobStore } from './blob-store.js';
 import { Bucket } from './bucket.js';
+import { lockDirectory } from './dir-lock.js';
 import { S3Error } from './errors.js';
 import { Journal } from './journal.js';
 import type { JournalRecord, ObjectVersion, Segment } from './model.js';
@@ -31,20 +32,19 @@ export class Storage {
   readonly #clock: Clock;
   readonly #buckets = new Map<string, Bucket>();
   readonly #journal: Journal;
+  readonly #unlock: () => void;
 
   constructor(dir: string, clock: Clock) {
     mkdirSync(dir, { recursive: true });
     this.#clock = clock;
-    this.blobs = new BlobStore(dir);
-    let recordsRead = 0;
-    // Removals of blobs by replay are real removals: a blob that lost its last reference is needed by no later record.
-    this.#journal = Journal.open(join(dir, 'journal'), (record) => {
-      recordsRead++;
-      this.#apply(record);
-    });
-    const records = this.#snapshot();
-    if (recordsRead > records.length * COMPACTION_FACTOR) this.#journal.rewrite(records);
-    this.blobs.sweep();
+    this.#unlock = lockDirectory(dir, join(dir, 'lock'));
+    try {
+      this.blobs = new BlobStore(dir);
+      this.#journal = this.#load(join(dir, 'journal'));
+    } catch (error) {
+      this.#unlock();
+      throw error;
+    }
   }
 
   get buckets(): ReadonlyMap<string, Bucket> {
@@ -104,6 +104,20 @@ export class Storage {
   async close(): Promise<void> {
     await this.blobs.settle();
     this.#journal.close();
+    this.#unlock();
+  }
+
+  #load(path: string): Journal {
+    let recordsRead = 0;
+    // Blobs that lose their last reference on the way are removed for good: no later record can need them.
+    const journal = Journal.open(path, (record) => {
+      recordsRead++;
+      this.#apply(record);
+    });
+    const records = this.#snapshot();
+    if (recordsRead > records.length * COMPACTION_FACTOR) journal.rewrite(records);
+    this.blobs.sweep();
+    return journal;
   }
 
   #apply(record: JournalRecord): void {

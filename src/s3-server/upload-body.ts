@@ -8,7 +8,7 @@ import { checksumAlgorithm, CHECKSUM_ALGORITHMS, checksumHeader, startChecksum }
 import { ChunkedDecoder } from './chunked-decoder.js';
 import { S3Error } from './errors.js';
 import type { BlobStore, BlobWriter } from './blob-store.js';
-import type { ChecksumAlgorithm, Segment } from './model.js';
+import { INLINE_BYTES_MAX, inlineSegments, type ChecksumAlgorithm, type Segment } from './model.js';
 import { announcedChecksum } from './object-headers.js';
 import { header, type S3Request } from './request.js';
 
@@ -16,8 +16,6 @@ import { header, type S3Request } from './request.js';
 const BODY_BYTES_MAX = 5 * 1024 ** 3;
 /** 10,000 parts, or 1,000 keys of 1,024 bytes with every byte escaped, fit in. */
 const XML_BYTES_MAX = 8 * 1024 * 1024;
-/** Bodies up to this size live in the journal, and so in memory: no file is made for them. */
-const INLINE_BYTES_MAX = 1024;
 
 export interface ReceivedBody {
   readonly segments: readonly Segment[];
@@ -55,7 +53,8 @@ export async function receiveBody(
     if (sizeBytes !== announcedBytes) throw incomplete();
     const { md5Hex, checksum } = await digests.check();
     await blob?.publish();
-    return { segments: asSegments(blob, pieces, sizeBytes), sizeBytes, md5Hex, checksum };
+    const segments = blob === undefined ? inlineSegments(Buffer.concat(pieces)) : blob.segments;
+    return { segments, sizeBytes, md5Hex, checksum };
   } catch (error) {
     await blob?.discard();
     throw error;
@@ -99,12 +98,6 @@ async function* decodedBody(request: S3Request, trailers: Map<string, string>): 
   }
   decoder?.end();
   for (const [name, value] of decoder?.trailers ?? []) trailers.set(name, value);
-}
-
-function asSegments(blob: BlobWriter | undefined, pieces: readonly Buffer[], length: number): Segment[] {
-  if (blob !== undefined) return [{ kind: 'blob', blobId: blob.blobId, offset: 0, length }];
-  if (length === 0) return [];
-  return [{ kind: 'inline', data: Buffer.concat(pieces).toString('base64'), offset: 0, length }];
 }
 
 /** The digests of one body: computed as it arrives, compared with what was announced at the end. */
