@@ -1,0 +1,193 @@
+/**
+ * The composition root and map of Sluice: builds every layer of one mount bottom-up in one function, and tears them
+ * down in reverse when the mount ends, whoever ended it.
+ *
+ *     cli ─► mountBucket ─► object store ─► downloaders ─► TempFileStores ─► filesystem ─► session ─► kernel
+ */
+import type { MountConfig } from './config/mount-config.js';
+import { Downloader } from './download/downloader.js';
+import { PartScheduler } from './download/part-scheduler.js';
+import { createMountFolder, MountFolderError } from './file/mount-folder.js';
+import type { MountFolder } from './file/mount-folder.js';
+import { SparseFile } from './file/sparse-file.js';
+import { TempFileStores } from './file/temp-file-stores.js';
+import { ReadOnlyFilesystem } from './filesystem/read-only-filesystem.js';
+import {
+  createPortableSession,
+  PORTABLE_CAPABILITIES,
+  PORTABLE_INODE_BITS,
+} from './fuse/portable-session.js';
+import type { Session } from './fuse/session.js';
+import { MountError } from './fuse/session.js';
+import { createS3ObjectStore } from './object-store/s3-object-store.js';
+import type { ObjectStore } from './object-store/object-store.js';
+import { splitConnections } from './object-store/slots.js';
+import type { Logger } from './observability/logger.js';
+import { TransferMetrics } from './observability/metrics.js';
+import { ReadTracer } from './observability/read-trace.js';
+import { STATUS_SCHEMA } from './observability/status-report.js';
+import type { StatusReport } from './observability/status-report.js';
+import type { Clock } from './runtime/clock.js';
+import { sluiceVersion } from './runtime/version.js';
+
+/** Stores that one status report lists. */
+const STATUS_STORES_MAX = 1000;
+
+export interface MountedBucket {
+  /** Settles when the mount is gone, whoever removed it, and everything below it is torn down. Never rejects. */
+  readonly ended: Promise<void>;
+  status(): StatusReport;
+  /** @throws MountError when the kernel keeps the mount */
+  unmount(options: { readonly force: boolean }): Promise<void>;
+}
+
+export interface MountDeps {
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/**
+ * Mounts; resolves once the mount point answers.
+ * @throws MountError or ObjectStoreError, with a message for the user and nothing left mounted or on disk
+ */
+export async function mountBucket(config: MountConfig, deps: MountDeps): Promise<MountedBucket> {
+  const folder = createFolder(config, deps.logger);
+  let objectStore: ObjectStore | undefined;
+  try {
+    objectStore = await createS3ObjectStore(config, deps);
+    await objectStore.check(config.prefix);
+    const layers = buildLayers(config, deps, objectStore, folder);
+    await layers.session.mount();
+    return serve(config, deps, objectStore, folder, layers);
+  } catch (error) {
+    objectStore?.close();
+    folder.remove();
+    throw error;
+  }
+}
+
+function createFolder({ cacheDir }: MountConfig, logger: Logger): MountFolder {
+  try {
+    return createMountFolder(cacheDir, logger);
+  } catch (error) {
+    if (error instanceof MountFolderError) throw new MountError('cache_dir_unusable', error.message, error);
+    throw error;
+  }
+}
+
+interface Layers {
+  readonly cacheBytesMax: number;
+  readonly metrics: TransferMetrics;
+  readonly reads: ReadTracer;
+  readonly stores: TempFileStores;
+  readonly filesystem: ReadOnlyFilesystem;
+  readonly session: Session;
+}
+
+function buildLayers(
+  config: MountConfig,
+  deps: MountDeps,
+  objectStore: ObjectStore,
+  folder: MountFolder,
+): Layers {
+  const { clock, logger } = deps;
+  const cacheBytesMax = config.cacheBytesMax ?? folder.cacheBytesMaxDefault;
+  const metrics = new TransferMetrics(clock);
+  const reads = new ReadTracer(deps, config);
+  const scheduler = new PartScheduler(splitConnections(config.connectionsMax).data);
+  const stores = new TempFileStores(
+    {
+      clock,
+      logger,
+      metrics,
+      reads,
+      createFile: (path, size) => new SparseFile(path, size),
+      createFetcher: (target) =>
+        new Downloader(
+          target,
+          { objectStore, clock, logger, metrics, scheduler },
+          { ...config, fillBytesMax: cacheBytesMax },
+        ),
+    },
+    { directory: folder.path, cacheBytesMax, readDeadlineMs: config.readDeadlineMs },
+  );
+  const filesystem = new ReadOnlyFilesystem(
+    { objectStore, content: stores, clock, logger },
+    {
+      ...config,
+      inodeBits: PORTABLE_INODE_BITS,
+      versionsApart: PORTABLE_CAPABILITIES.versionsApart,
+      platform: process.platform === 'darwin' ? 'darwin' : 'linux',
+    },
+  );
+  const session = createPortableSession(filesystem, { ...config, source: sourceOf(config) }, logger);
+  return { cacheBytesMax, metrics, reads, stores, filesystem, session };
+}
+
+/** Watches over the mount to its end, then takes the layers down, top first. */
+function serve(
+  config: MountConfig,
+  { clock, logger }: MountDeps,
+  objectStore: ObjectStore,
+  folder: MountFolder,
+  layers: Layers,
+): MountedBucket {
+  const { session, filesystem, stores } = layers;
+  const startedMs = clock.nowMs();
+  const startedAt = new Date(clock.wallTimeMs()).toISOString();
+  logger.info(
+    { source: sourceOf(config), mountpoint: config.mountpoint, endpoint: objectStore.endpoint },
+    'mounted',
+  );
+  const ended = session.ended.then(() => {
+    filesystem.close();
+    stores.close();
+    objectStore.close();
+    folder.remove();
+    logger.info({ mountpoint: config.mountpoint }, 'unmounted');
+  });
+  return {
+    ended,
+    unmount: (options) => session.unmount(options),
+    status: () => ({
+      schema: STATUS_SCHEMA,
+      version: sluiceVersion(),
+      pid: process.pid,
+      mountpoint: config.mountpoint,
+      source: sourceOf(config),
+      endpoint: objectStore.endpoint,
+      startedAt,
+      uptimeMs: Math.round(clock.nowMs() - startedMs),
+      logFile: config.logFile ?? null,
+      ...statusOf(layers, objectStore, folder),
+    }),
+  };
+}
+
+function statusOf(layers: Layers, objectStore: ObjectStore, folder: MountFolder) {
+  const { session, stores, reads, metrics, filesystem } = layers;
+  const { driver, ...capabilities } = session.capabilities;
+  const { stores: listed, omitted } = stores.status(STATUS_STORES_MAX);
+  const { rss, heapUsed } = process.memoryUsage();
+  return {
+    driver: { name: driver, ...capabilities },
+    stores: listed,
+    storesOmitted: omitted,
+    readsInFlight: reads.inFlight(),
+    totals: { ...metrics.totals, controlRequests: objectStore.stats.controlRequests },
+    rates: metrics.rates(),
+    cache: {
+      directory: folder.path,
+      bytes: stores.bytes,
+      bytesMax: layers.cacheBytesMax,
+      storesOpen: stores.openCount,
+      storesIdle: stores.idleCount,
+    },
+    filesystem: filesystem.stats(),
+    memory: { residentBytes: rss, heapBytes: heapUsed },
+  };
+}
+
+function sourceOf({ bucket, prefix }: MountConfig): string {
+  return `s3://${bucket}/${prefix}`;
+}
