@@ -25,6 +25,8 @@ import { openConnection } from './s3-connection.js';
 import type { S3Connection, S3ObjectStoreDependencies, S3ObjectStoreOptions } from './s3-connection.js';
 import type { SdkClient } from './sdk-client.js';
 
+export type { S3ObjectStoreDependencies, S3ObjectStoreOptions } from './s3-connection.js';
+
 /** `check` outlasts three faults in a row, but a person waits for it. */
 const CHECK_ATTEMPTS_MAX = 4;
 const CHECK_DEADLINE_MS = 15_000;
