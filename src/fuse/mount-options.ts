@@ -1,0 +1,74 @@
+/**
+ * The `-o` options of a portable mount, as one string for libfuse 2. Pure. Everything that comes from outside is
+ * encoded: a comma or backslash in a prefix must not become a mount option.
+ */
+import type { Platform } from '../filesystem/keys.js';
+import type { SessionOptions } from './session.js';
+
+/** fuse-native cuts the whole string at 1023 bytes without a word: the source is the only part that can be long. */
+const SOURCE_BYTES_MAX = 512;
+
+/** The kernel cannot be told of changes through this driver: it forgets names by itself after at most so long. */
+const ENTRY_TTL_MS_MAX = 1_000;
+/**
+ * And it relies on no attributes at all. Its inode of a path is shared by all versions: when the object shrank, a
+ * reader of the older version would meet the new size as an early end of file, without Sluice being asked. With
+ * attributes that are never fresh the kernel asks before it believes in an end, and the answer is ESTALE.
+ */
+const ATTRIBUTE_TTL_S = 0;
+
+export function mountOptions(
+  { source, allowOther, metadataTtlMs }: SessionOptions,
+  platform: Platform,
+): string {
+  const entryTtlS = Math.min(metadataTtlMs, ENTRY_TTL_MS_MAX) / 1000;
+  const options = [
+    'ro',
+    'nosuid',
+    'nodev',
+    // Permission bits are checked by the kernel.
+    'default_permissions',
+    ...(allowOther ? ['allow_other'] : []),
+    // Our inode numbers instead of libfuse's counter.
+    'use_ino',
+    `entry_timeout=${entryTtlS}`,
+    // Sluice remembers absent names itself and knows when they may have come into being.
+    'negative_timeout=0',
+    `attr_timeout=${ATTRIBUTE_TTL_S}`,
+    `fsname=${encodeSource(source)}`,
+    ...(platform === 'darwin' ? darwinOptions(source) : ['subtype=sluice']),
+  ];
+  return options.join(',');
+}
+
+function darwinOptions(source: string): string[] {
+  const name = source.replace(/\/+$/, '').split('/').at(-1) ?? '';
+  return [
+    `volname=${encodeSource(name)}`,
+    // No ._ files and no Finder attributes: the mount is read-only.
+    'noappledouble',
+    'noapplexattr',
+    // macFUSE ends the mount when one request takes longer; reads have a deadline of their own.
+    'daemon_timeout=600',
+  ];
+}
+
+/** Shown in mount tables: percent-encoded where it is not plain, and cut when long. */
+export function encodeSource(source: string): string {
+  let encoded = '';
+  let bytes = 0;
+  for (const character of source) {
+    const next = /^[\p{L}\p{N}/:._~@+=-]$/u.test(character) ? character : percentEncode(character);
+    bytes += Buffer.byteLength(next);
+    if (bytes > SOURCE_BYTES_MAX) return `${encoded}...`;
+    encoded += next;
+  }
+  return encoded;
+}
+
+function percentEncode(character: string): string {
+  return Array.from(
+    Buffer.from(character),
+    (byte) => `%${byte.toString(16).padStart(2, '0').toUpperCase()}`,
+  ).join('');
+}

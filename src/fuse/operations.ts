@@ -1,0 +1,166 @@
+/**
+ * The portable driver's request handlers: each converts, calls the filesystem and replies exactly once, whatever
+ * happens; failures become errnos and are logged here, once, at the reply. They decide nothing else.
+ *
+ * Not implemented on purpose: extended attributes are answered by the kernel with ENOTSUP after the first question,
+ * access(2) is checked by the kernel, flush and fsync have nothing to do.
+ */
+import { FilesystemError } from '../filesystem/errors.js';
+import type { FilesystemErrorCode } from '../filesystem/errors.js';
+import { ROOT_NODE } from '../filesystem/filesystem.js';
+import type { Filesystem, NodeEntry } from '../filesystem/filesystem.js';
+import type { Platform } from '../filesystem/keys.js';
+import type { Logger } from '../observability/logger.js';
+import { assert } from '../runtime/assert.js';
+import { errnoOf } from './errno.js';
+import { WRITE_OPERATIONS } from './fuse-native.js';
+import type { FuseOperations, FuseStat, FuseStatfs, Reply, WriteOperations } from './fuse-native.js';
+import { parentOf, PathNodes } from './path-nodes.js';
+
+export interface OperationsDeps {
+  readonly filesystem: Filesystem;
+  readonly logger: Logger;
+}
+
+/** From <sys/stat.h> and <fcntl.h>; the same on Linux and macOS. */
+const S_IFDIR = 0o040000;
+const S_IFREG = 0o100000;
+const O_ACCMODE = 3;
+
+const UINT32_MAX = 2 ** 32 - 1;
+/** What st_blksize advises programs to read at once: the largest request. */
+const PREFERRED_READ_BYTES = 128 * 1024;
+
+export function createOperations(deps: OperationsDeps, platform: Platform): FuseOperations & WriteOperations {
+  const requests = new Requests(deps);
+
+  /** Does the work, then replies: with what it gave, or with the errno of what it threw. */
+  async function answer<Values extends readonly unknown[]>(
+    operation: string,
+    path: string,
+    reply: Reply<Values>,
+    work: () => Promise<readonly [status: number, ...values: Values]>,
+  ): Promise<void> {
+    let result: readonly [status: number, ...values: Values];
+    try {
+      result = await work();
+    } catch (error) {
+      logFailure(deps.logger, operation, path, error);
+      return reply(-errnoOf(error instanceof FilesystemError ? error.code : 'disk_failed', platform));
+    }
+    reply(...result);
+  }
+
+  return {
+    ...writeOperations(-errnoOf('read_only', platform)),
+    getattr: (path, reply) => void answer('getattr', path, reply, () => requests.getattr(path)),
+    fgetattr: (path, handle, reply) => void answer('fgetattr', path, reply, () => requests.fgetattr(handle)),
+    readdir: (path, reply) => void answer('readdir', path, reply, () => requests.readdir(path)),
+    open: (path, flags, reply) => void answer('open', path, reply, () => requests.open(path, flags)),
+    read: (path, handle, target, length, offset, reply) =>
+      void answer('read', path, reply, () => requests.read(handle, target.subarray(0, length), offset)),
+    release: (path, handle, reply) => void answer('release', path, reply, () => requests.release(handle)),
+    statfs: (path, reply) => void answer('statfs', path, reply, () => requests.statfs()),
+  };
+}
+
+/** The kernel refuses these itself on a read-only mount; root may remount it writable. */
+function writeOperations(status: number): WriteOperations {
+  const refuse = (...args: readonly unknown[]) => (args.at(-1) as (status: number) => void)(status);
+  return Object.fromEntries(WRITE_OPERATIONS.map((name) => [name, refuse])) as WriteOperations;
+}
+
+/** The work of each request: async throughout, so that whatever is thrown becomes a rejection. */
+class Requests {
+  readonly #filesystem: Filesystem;
+  readonly #paths: PathNodes;
+
+  constructor({ filesystem }: OperationsDeps) {
+    this.#filesystem = filesystem;
+    this.#paths = new PathNodes(filesystem);
+  }
+
+  async getattr(path: string): Promise<[number, FuseStat]> {
+    return [0, statOf(await this.#paths.resolve(path))];
+  }
+
+  /** Of the version that is open, without a lookup: the path may lead to another one, or nowhere, by now. */
+  async fgetattr(handle: number): Promise<[number, FuseStat]> {
+    return [0, statOf(this.#filesystem.getHandleAttributes(handle))];
+  }
+
+  async readdir(path: string): Promise<[number, readonly string[], readonly FuseStat[]]> {
+    const entries = await this.#paths.readDirectory(path);
+    const own = this.#inodeStat(path);
+    const names = ['.', '..', ...entries.map((entry) => entry.name)];
+    const stats = [own, this.#inodeStat(parentOf(path)), ...entries.map(statOf)];
+    return [0, names, stats];
+  }
+
+  /**
+   * Opens the version whose attributes the kernel was told last, hence without waiting for the network. When that is
+   * outdated the answer is ESTALE, upon which Linux looks the path up again and repeats the open by itself.
+   *
+   * Pages that reads of an older version still fill are locked until those are answered, and the kernel drops all
+   * pages of the inode after this reply: so none of them is seen by the new handle.
+   */
+  async open(path: string, flags: number): Promise<[number, number]> {
+    const node = this.#paths.lastKnown(path) ?? (await this.#paths.resolve(path)).node;
+    const handle = this.#filesystem.open(node, { write: (flags & O_ACCMODE) !== 0 });
+    await this.#filesystem.readsOfOlderVersionsEnded(handle);
+    return [0, handle];
+  }
+
+  async read(handle: number, target: Uint8Array, offset: number): Promise<[number]> {
+    return [await this.#filesystem.read({ handle, offset, target })];
+  }
+
+  async release(handle: number): Promise<[number]> {
+    this.#filesystem.release(handle);
+    return [0];
+  }
+
+  async statfs(): Promise<[number, FuseStatfs]> {
+    const { blockBytes, blocks, blocksFree, files, nameBytesMax } = this.#filesystem.statfs();
+    const space = { bsize: blockBytes, frsize: blockBytes, blocks, bfree: blocksFree, bavail: blocksFree };
+    return [0, { ...space, files, ffree: 0, favail: 0, namemax: nameBytesMax }];
+  }
+
+  /** For `.` and `..`, of which readdir(3) shows the inode number alone. */
+  #inodeStat(path: string): FuseStat {
+    const node = this.#paths.lastKnown(path) ?? ROOT_NODE;
+    const entry = this.#filesystem.getAttributes(node) ?? this.#filesystem.getAttributes(ROOT_NODE);
+    assert(entry, 'the root has attributes');
+    return statOf(entry);
+  }
+}
+
+function statOf({ attributes }: NodeEntry): FuseStat {
+  const { kind, permissions, size, blocks, links, inode, uid, gid, modifiedMs } = attributes;
+  assert(inode <= UINT32_MAX, `inode ${inode} fits the driver`);
+  const type = kind === 'directory' ? S_IFDIR : S_IFREG;
+  const times = { mtime: modifiedMs, atime: modifiedMs, ctime: modifiedMs };
+  const space = { size, blocks, blksize: PREFERRED_READ_BYTES };
+  return { mode: type | permissions, nlink: links, ino: inode, uid, gid, ...space, ...times };
+}
+
+/** Answers that programs ask for all the time are no failures of the mount. */
+const EXPECTED: ReadonlySet<FilesystemErrorCode> = new Set([
+  'not_found',
+  'not_directory',
+  'is_directory',
+  'name_too_long',
+  'read_only',
+  'unsupported',
+  'interrupted',
+]);
+
+function logFailure(logger: Logger, operation: string, path: string, error: unknown): void {
+  if (!(error instanceof FilesystemError)) {
+    logger.error({ operation, path, err: error }, `${operation} failed by a bug`);
+  } else if (EXPECTED.has(error.code) || (error.code === 'stale' && operation === 'open')) {
+    logger.debug({ operation, path, code: error.code }, `${operation}: ${error.message}`);
+  } else {
+    logger.warn({ operation, path, code: error.code, err: error.cause }, `${operation}: ${error.message}`);
+  }
+}
