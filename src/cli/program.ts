@@ -1,0 +1,188 @@
+/**
+ * The command line: which commands there are, their arguments and options. What a command does is imported only when
+ * it runs, so that `sluice status` need not wait for what only a mount uses.
+ */
+import { Command, CommanderError, Option } from 'commander';
+import { asError } from '../runtime/assert.js';
+import { sluiceVersion } from '../runtime/version.js';
+import { EXIT, exitCodeOf } from './exit-codes.js';
+import { MOUNT_HELP, PROGRAM_HELP } from './help-text.js';
+import { mountOptions } from './mount-options.js';
+import { printError } from './output.js';
+import type { ServeS3Arguments } from './serve-s3.js';
+
+/** Runs the command that `args` (without node and script) names; resolves to the exit code. Never rejects. */
+export async function runProgram(args: readonly string[]): Promise<number> {
+  let exitCode: number = EXIT.ok;
+  const program = buildProgram((code) => {
+    exitCode = code;
+  });
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    return failure(error, args);
+  }
+}
+
+type Done = (exitCode: number) => void;
+
+function buildProgram(done: Done): Command {
+  const program = new Command('sluice')
+    .description('Mounts an S3-compatible bucket as a drive and streams objects as they are read.')
+    .usage('COMMAND [OPTIONS]')
+    .version(sluiceVersion(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'explain a command')
+    .helpCommand('help [COMMAND]', 'explain a command')
+    .addHelpText('after', PROGRAM_HELP)
+    .configureHelp({ helpWidth: Math.min(process.stdout.columns ?? 110, 120) })
+    .configureOutput({ outputError: () => {} })
+    .exitOverride();
+  addMount(program, done);
+  addUnmount(program, done);
+  addStatus(program, done);
+  addDemo(program, done);
+  addServeS3(program, done);
+  addDaemon(program, done);
+  return program;
+}
+
+function addMount(program: Command, done: Done): void {
+  const command = program
+    .command('mount')
+    .summary('mount a bucket, or the part of it below a prefix')
+    .description(
+      'Mounts the bucket at MOUNTPOINT, an empty directory, and streams objects as they are read. Read-only.',
+    )
+    .argument('<s3://BUCKET[/PREFIX]>', 'what to mount')
+    .argument('<MOUNTPOINT>', 'where')
+    .usage('[OPTIONS] s3://BUCKET[/PREFIX] MOUNTPOINT')
+    .addHelpOption(new Option('-h, --help', 'this text').helpGroup('General:'))
+    .addHelpText('after', MOUNT_HELP);
+  const { options, flags } = mountOptions();
+  for (const option of options) {
+    command.addOption(new Option(option.flags, option.help).helpGroup(option.group).hideHelp(option.hidden));
+    command.on(`option:${option.flag}`, option.given);
+  }
+  command.action(async (source: string, mountpoint: string) => {
+    const { mountCommand } = await import('./mount.js');
+    done(await mountCommand({ source, mountpoint, flags }));
+  });
+}
+
+function addUnmount(program: Command, done: Done): void {
+  program
+    .command('unmount')
+    .summary('remove a mount')
+    .description(
+      'Removes the mount and waits until its daemon has ended. Also cleans up after a daemon that died.',
+    )
+    .argument('<MOUNTPOINT>')
+    .usage('[OPTIONS] MOUNTPOINT')
+    .option('--lazy', 'also when files are open: it disappears now, open files end with the daemon')
+    .addOption(
+      new Option('--force', 'also when files are open or the daemon hangs: reads fail at once').conflicts(
+        'lazy',
+      ),
+    )
+    .action(async (mountpoint: string, options: { lazy?: true; force?: true }) => {
+      const { unmountCommand } = await import('./unmount.js');
+      const mode = options.force ? 'force' : options.lazy ? 'lazy' : 'normal';
+      done(await unmountCommand(mountpoint, mode));
+    });
+}
+
+function addStatus(program: Command, done: Done): void {
+  program
+    .command('status')
+    .summary('show what is mounted, filling, and being read')
+    .description(
+      'Shows the mounts of this user, or the one at MOUNTPOINT: objects filling, reads in flight, rates.',
+    )
+    .argument('[MOUNTPOINT]')
+    .usage('[OPTIONS] [MOUNTPOINT]')
+    .option('--json', 'one JSON document for programs; its fields are a stable contract')
+    .action(async (mountpoint: string | undefined, options: { json?: true }) => {
+      const { statusCommand } = await import('./status.js');
+      done(await statusCommand(mountpoint, options.json === true));
+    });
+}
+
+function addDemo(program: Command, done: Done): void {
+  program
+    .command('demo')
+    .summary('see it work: a bucket on this machine, mounted and streamed')
+    .description(
+      'Starts an S3 server on this machine, mounts a bucket of it, streams a large object through the mount while it is fetched, proves every byte, and cleans up.',
+    )
+    .usage('[OPTIONS]')
+    .option('--size <SIZE>', 'bytes of the object to stream', '256MiB')
+    .action(async (options: { size: string }) => {
+      const { demoCommand } = await import('./demo.js');
+      done(await demoCommand(options.size));
+    });
+}
+
+function addServeS3(program: Command, done: Done): void {
+  program
+    .command('serve-s3')
+    .summary('serve a folder as an S3 server, to try things on')
+    .description(
+      'An S3 server for trials and tests. Objects live in DIR in a format of its own, not as plain files.',
+    )
+    .argument('<DIR>', 'where the objects are kept; created when missing')
+    .usage('[OPTIONS] DIR')
+    .requiredOption('--port <NUMBER>', 'port to listen on; 0 takes a free one')
+    .option('--host <ADDRESS>', 'address to listen on', '127.0.0.1')
+    .option('--allow-remote', 'listen also on an address that other machines can reach')
+    .option('--bucket <NAME>', 'create this bucket when it is missing')
+    .option('--access-key <KEY>', 'access key to accept (default: $AWS_ACCESS_KEY_ID, else "sluice")')
+    .option('--secret-key <SECRET>', 'its secret (default: $AWS_SECRET_ACCESS_KEY, else "sluice-secret")')
+    .option('--region <NAME>', 'region that requests must be signed for (default: us-east-1)')
+    .option('--anonymous-read', 'let unsigned requests read and list')
+    .option('--tls-cert <FILE>', 'serve HTTPS with this certificate (PEM)')
+    .option('--tls-key <FILE>', 'its private key (PEM)')
+    .action(async (folder: string, options: ServeS3Arguments) => {
+      const { serveS3Command } = await import('./serve-s3.js');
+      done(await serveS3Command(folder, options));
+    });
+}
+
+/** The background half of `sluice mount`; its arguments are for people who look at the process list. */
+function addDaemon(program: Command, done: Done): void {
+  program
+    .command('daemon', { hidden: true })
+    .argument('<SOURCE>')
+    .argument('<MOUNTPOINT>')
+    .action(async () => {
+      const { daemonCommand } = await import('./background-daemon.js');
+      done(await daemonCommand());
+    });
+}
+
+function failure(error: unknown, args: readonly string[]): number {
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0) return EXIT.ok;
+    // `commander.help` comes after the help was shown: nothing to add.
+    if (error.code !== 'commander.help') printError(usageMessage(error, args));
+    return EXIT.usage;
+  }
+  printError(asError(error).message);
+  if (wantsStack(args)) process.stderr.write(`${asError(error).stack ?? ''}\n`);
+  return exitCodeOf(error);
+}
+
+function usageMessage(error: CommanderError, args: readonly string[]): string {
+  const [what = '', hint = ''] = error.message.replace(/^error: /, '').split('\n');
+  const command = args.find((arg) => !arg.startsWith('-'));
+  const known = error.code !== 'commander.unknownCommand' && command !== undefined;
+  const help = known ? `sluice ${command} --help` : 'sluice --help';
+  return `${what}${hint === '' ? '' : ` ${hint.replace(/^\(D/, '(d')}`}; see ${help}`;
+}
+
+/** Stacks are for those who asked for details. */
+function wantsStack(args: readonly string[]): boolean {
+  const flag = args.indexOf('--log-level');
+  const level = flag < 0 ? process.env['SLUICE_LOG_LEVEL'] : args[flag + 1];
+  return level === 'debug' || level === 'trace';
+}
