@@ -5,6 +5,7 @@
  */
 import { closeSync, fstatSync, mkdirSync, openSync, renameSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { asError } from '../runtime/assert.js';
 import type { Clock } from '../runtime/clock.js';
 
 export interface LogDestination {
@@ -42,7 +43,7 @@ export function openLogDescriptor(path: string): number {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     return openSync(path, 'a', 0o600);
   } catch (error) {
-    const reason = (error as NodeJS.ErrnoException).code;
+    const reason = asError(error).message;
     throw new LogFileError(
       `the log file ${path} cannot be written (${reason}); choose another with --log-file`,
       { cause: error },

@@ -1,6 +1,6 @@
 import { mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import t from 'tap';
 import { formatBucketUrl, parseBucketUrl } from '../../src/config/bucket-url.js';
 import { resolveMountpoint } from '../../src/config/mountpoint.js';
