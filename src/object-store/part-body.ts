@@ -61,30 +61,31 @@ class Transfer {
     stallTimer.progress();
     const wanted = chunk.length <= this.#left ? chunk : chunk.subarray(0, this.#left);
     this.#left -= wanted.length;
-    let written;
-    try {
-      written = sink.write(wanted);
-    } catch (reason) {
-      return this.#finish({ kind: 'refused', reason });
-    }
-    if (!written) return this.#onWritten();
+    // From before the call: the sink may abort the transfer while it is in it.
     this.#writing = true;
-    body.pause();
-    stallTimer.pause();
-    written.then(
-      () => {
-        this.#writing = false;
-        this.#onWritten();
-      },
-      (reason: unknown) => {
-        this.#writing = false;
-        this.#end = undefined;
-        this.#finish({ kind: 'refused', reason });
-      },
-    );
+    try {
+      const written = sink.write(wanted);
+      if (!written) return this.#onWritten();
+      body.pause();
+      stallTimer.pause();
+      written.then(
+        () => this.#onWritten(),
+        (reason: unknown) => this.#onRefused(reason),
+      );
+    } catch (reason) {
+      this.#onRefused(reason);
+    }
   };
 
+  #onRefused(reason: unknown): void {
+    this.#writing = false;
+    // The caller has to hear of this, even if the transfer has ended otherwise meanwhile.
+    this.#end = undefined;
+    this.#finish({ kind: 'refused', reason });
+  }
+
   #onWritten(): void {
+    this.#writing = false;
     if (this.#end) return this.#settle(this.#end);
     if (this.#left === 0) return this.#finish({ kind: 'complete' });
     if (!this.#transfer.body.isPaused()) return;
