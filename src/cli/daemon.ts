@@ -17,6 +17,7 @@ import type { Clock } from '../runtime/clock.js';
 import { EXIT } from './exit-codes.js';
 import { printError } from './output.js';
 import { StopRequests } from './stop-requests.js';
+import type { StopReason } from './stop-requests.js';
 
 /** Transfers are aborted and reads in flight answered in much less; what takes longer hangs. */
 const END_MS_MAX = 5000;
@@ -60,8 +61,8 @@ async function serve(config: MountConfig, options: ServeOptions): Promise<number
   const { logger, stopRequests } = options;
   const mountBucket = options.mountBucket ?? (await import('../mount.js')).mountBucket;
   const mounting = mountBucket(config, { clock: systemClock, logger });
-  const mounted = await Promise.race([mounting, abandoned(mounting, stopRequests)]);
-  if (typeof mounted === 'number') return mounted;
+  const mounted = await Promise.race([mounting, stopRequests.first]);
+  if (!('unmount' in mounted)) return abandon(mounting, mounted, options);
   options.onMount(mounted);
 
   const statusServer = await startStatus(config, mounted);
@@ -83,13 +84,17 @@ async function logDestination({ logFile }: MountConfig): Promise<LogDestination>
 
 /**
  * Asked to stop before there is a mount: the mounting gets its time to end (a mount that came about is removed), and
- * none after a second request. Resolves to the exit code; never when nobody asks.
+ * none after a second request. Resolves to the exit code.
  */
-async function abandoned(mounting: Promise<MountedBucket>, stopRequests: StopRequests): Promise<number> {
-  const { exitCode } = await stopRequests.first;
+async function abandon(
+  mounting: Promise<MountedBucket>,
+  { exitCode, reason }: StopReason,
+  { logger, stopRequests }: ServeOptions,
+): Promise<number> {
+  logger.info({ reason }, 'stopped before the mount was there');
   const removed = mounting.then(
     (mounted) => mounted.unmount({ force: true }),
-    () => {}, // The race in runDaemon has the reason.
+    (error: unknown) => logger.info({ err: asError(error) }, 'and it failed, too'),
   );
   await Promise.race([removed, stopRequests.second, sleep(systemClock, END_MS_MAX)]);
   return exitCode;
