@@ -108,7 +108,7 @@ function codeOf(cause: Error | undefined): string {
 /** The cause in its own words; those of a failed credential command repeat the command, which may hold a secret. */
 function reasonOf(cause: Error | undefined): string {
   if (!cause) return '';
-  return cause.message.startsWith('Command failed')
+  return cause.message.includes('Command failed')
     ? ' (credential_process failed)'
     : ` (${oneLine(cause.message)})`;
 }

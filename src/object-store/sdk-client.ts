@@ -60,7 +60,8 @@ export function standardCredentials(profile: string | undefined, network: Networ
     try {
       return await chain(properties);
     } catch (error) {
-      throw new CredentialsError(asError(error).message, { cause: error });
+      const where = profile === undefined ? '' : `profile ${profile}: `;
+      throw new CredentialsError(where + asError(error).message, { cause: error });
     }
   };
 }
