@@ -18,6 +18,8 @@ const IDLE_BUFFERS_MAX = 32;
 /** A body up to this size gets a buffer of its own size. */
 const SMALL_BODY_BYTES_MAX = 64 * 1024;
 const CHUNK_BYTES_DEFAULT = 64 * 1024;
+/** The client gets this long to read what came before a reset, which otherwise looks to many like a clean end. */
+const RESET_DELAY_MS = 10;
 const TRICKLE_BYTES_DEFAULT = 1;
 const TRICKLE_MS_DEFAULT = 100;
 
@@ -56,17 +58,25 @@ export async function writeBody(
   await writePieces(response, source, end, context);
   if (context.signal.aborted) return;
   if (cut === undefined) response.end();
-  else await cutOff(response, cut.action, context.signal);
+  else await cutOff(response, cut.action, context);
 }
 
 /** Ends the connection in the way a fault wants, after all that was written has left. */
-async function cutOff(response: ServerResponse, action: Cut['action'], signal: AbortSignal): Promise<void> {
+async function cutOff(
+  response: ServerResponse,
+  action: Cut['action'],
+  { clock, signal }: BodyContext,
+): Promise<void> {
   const { socket } = response;
   if (socket === null) return;
   if (action === 'stall') return stallForever(signal);
   await flushed(socket, signal);
-  if (action === 'end') socket.destroySoon();
-  else resetConnection(socket);
+  if (action === 'end') {
+    socket.destroySoon();
+    return;
+  }
+  await sleep(clock, RESET_DELAY_MS, signal);
+  resetConnection(socket);
 }
 
 /** Keeps the client waiting until it leaves or the server closes. */

@@ -8,6 +8,14 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import { S3Error } from './errors.js';
 import {
+  ALGORITHM,
+  UNSIGNED_PAYLOAD,
+  headerClaim,
+  malformed,
+  presignedClaim,
+  type Claim,
+} from './sigv4-claim.js';
+import {
   header,
   percentDecode,
   queryPairs,
@@ -28,24 +36,9 @@ export interface SignaturePolicy {
   readonly wallTimeMs: number;
 }
 
-const ALGORITHM = 'AWS4-HMAC-SHA256';
 /** The window S3 allows between the client's clock and its own. */
 const CLOCK_SKEW_MAX_MS = 15 * 60 * 1000;
-/** The longest validity of a presigned URL: seven days. */
-const EXPIRES_SECONDS_MAX = 7 * 24 * 3600;
-const UNSIGNED_PAYLOAD = 'UNSIGNED-PAYLOAD';
 const EMPTY_SHA256 = sha256Hex('');
-
-interface Claim {
-  readonly credential: string;
-  readonly signedHeaders: readonly string[];
-  readonly signature: string;
-  /** `YYYYMMDDTHHMMSSZ` as it is signed. */
-  readonly timestamp: string;
-  readonly sessionToken: string | undefined;
-  readonly payloadHash: string;
-  readonly presigned: boolean;
-}
 
 interface Scope {
   readonly accessKeyId: string;
@@ -92,74 +85,6 @@ export function verifySignature(target: RequestTarget, policy: SignaturePolicy):
   if (!equalSignatures(claim.signature, hmacHex(key, stringToSign)))
     throw signatureMismatch(scope, stringToSign);
   return payloadCheck(claim, key, scope);
-}
-
-function headerClaim(target: RequestTarget): Claim {
-  const authorization = header(target, 'authorization') ?? '';
-  if (!authorization.startsWith(`${ALGORITHM} `)) {
-    throw new S3Error(
-      'InvalidRequest',
-      `The authorization mechanism you have provided is not supported. Please use ${ALGORITHM}.`,
-    );
-  }
-  const fields = new Map(
-    authorization
-      .slice(ALGORITHM.length)
-      .split(',')
-      .map((field) => {
-        const [name = '', ...value] = field.trim().split('=');
-        return [name, value.join('=')] as const;
-      }),
-  );
-  const [credential, signedHeaders, signature] = ['Credential', 'SignedHeaders', 'Signature'].map((name) =>
-    fields.get(name),
-  );
-  if (credential === undefined || signedHeaders === undefined || signature === undefined)
-    throw malformed(
-      'The authorization header is malformed; Credential, SignedHeaders and Signature are required.',
-    );
-  const payloadHash = header(target, 'x-amz-content-sha256');
-  if (payloadHash === undefined)
-    throw new S3Error('InvalidRequest', 'Missing required header for this request: x-amz-content-sha256');
-  return {
-    credential,
-    signedHeaders: signedHeaders.split(';'),
-    signature,
-    timestamp: header(target, 'x-amz-date') ?? rfcDateToTimestamp(header(target, 'date')),
-    sessionToken: header(target, 'x-amz-security-token'),
-    payloadHash,
-    presigned: false,
-  };
-}
-
-function presignedClaim(target: RequestTarget): Claim {
-  const parameter = (name: string): string => {
-    const value = target.query.get(name);
-    if (value !== undefined) return value;
-    throw new S3Error(
-      'AuthorizationQueryParametersError',
-      'Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters.',
-    );
-  };
-  if (parameter('X-Amz-Algorithm') !== ALGORITHM)
-    throw new S3Error('AuthorizationQueryParametersError', `X-Amz-Algorithm only supports "${ALGORITHM}"`);
-  const expires = parameter('X-Amz-Expires');
-  if (!/^\d{1,6}$/.test(expires) || Number(expires) > EXPIRES_SECONDS_MAX || Number(expires) < 1) {
-    throw new S3Error(
-      'AuthorizationQueryParametersError',
-      `X-Amz-Expires must be a number between 1 and ${EXPIRES_SECONDS_MAX} seconds`,
-    );
-  }
-  return {
-    credential: parameter('X-Amz-Credential'),
-    signedHeaders: parameter('X-Amz-SignedHeaders').split(';'),
-    signature: parameter('X-Amz-Signature'),
-    timestamp: parameter('X-Amz-Date'),
-    sessionToken: target.query.get('X-Amz-Security-Token'),
-    payloadHash:
-      target.query.get('X-Amz-Content-Sha256') ?? header(target, 'x-amz-content-sha256') ?? UNSIGNED_PAYLOAD,
-    presigned: true,
-  };
 }
 
 function parseScope(claim: Claim, expectedRegion: string): Scope {
@@ -312,11 +237,6 @@ function signingKey(secret: string, date: string, region: string): Buffer {
   );
 }
 
-function rfcDateToTimestamp(date: string | undefined): string {
-  const ms = Date.parse(date ?? '');
-  return Number.isNaN(ms) ? '' : new Date(ms).toISOString().replace(/[-:]|\.\d+/g, '');
-}
-
 function hmacHex(key: Buffer, text: string): string {
   return createHmac('sha256', key).update(text).digest('hex');
 }
@@ -328,10 +248,6 @@ function sha256Hex(text: string): string {
 function equalSignatures(given: string, expected: string): boolean {
   const [a, b] = [Buffer.from(given), Buffer.from(expected)];
   return a.length === b.length && timingSafeEqual(a, b);
-}
-
-function malformed(message: string): S3Error {
-  return new S3Error('AuthorizationHeaderMalformed', message);
 }
 
 function signatureMismatch(scope: Scope, stringToSign: string): S3Error {

@@ -27,10 +27,23 @@ const NAMED_ENTITIES: Readonly<Record<string, string>> = {
   '"': '&quot;',
 };
 
+const CHARACTERS: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
+
 export function escapeXml(text: string): string {
   return text.replace(
     NEEDS_ESCAPE,
     (char) => NAMED_ENTITIES[char] ?? `&#x${char.charCodeAt(0).toString(16)};`,
+  );
+}
+
+function unescapeXml(text: string): string {
+  return text.replace(
+    /&(?:(amp|lt|gt|quot|apos)|#(\d{1,7})|#x([0-9a-f]{1,6}));/gi,
+    (reference, name, decimal, hex) => {
+      if (name !== undefined) return CHARACTERS[String(name).toLowerCase()] ?? reference;
+      const codePoint = decimal === undefined ? Number.parseInt(String(hex), 16) : Number(decimal);
+      return codePoint <= 0x10ffff ? String.fromCodePoint(codePoint) : reference;
+    },
   );
 }
 
@@ -67,7 +80,8 @@ const parser = new XMLParser({
   parseTagValue: false,
   trimValues: false,
   removeNSPrefix: true,
-  htmlEntities: true,
+  // The parser refuses references to characters outside of XML, which keys may have: `unescapeXml` does it.
+  processEntities: false,
 });
 
 /** What the reader returns: texts, nested elements, or a list where an element was repeated. */
@@ -94,7 +108,7 @@ export function parseXml(body: string, root: string): XmlNode {
 export function childText(node: XmlNode, name: string): string | undefined {
   if (typeof node !== 'object' || Array.isArray(node)) return undefined;
   const child = (node as Readonly<Record<string, XmlNode>>)[name];
-  return typeof child === 'string' ? child : undefined;
+  return typeof child === 'string' ? unescapeXml(child) : undefined;
 }
 
 /** All children called `name`, in order. */
