@@ -60,7 +60,9 @@ function rejectionAdvice(serverCode: string | undefined): string {
   if (serverCode === 'SignatureDoesNotMatch')
     return 'the secret does not belong to the key; check AWS_SECRET_ACCESS_KEY or --profile';
   if (serverCode?.startsWith('Expired')) return 'they have expired; get new ones (for SSO: aws sso login)';
-  return 'the key is not known there; check AWS_ACCESS_KEY_ID, AWS_SESSION_TOKEN, --profile and --endpoint-url';
+  if (serverCode === 'InvalidToken')
+    return 'the session token does not belong to the key; check AWS_SESSION_TOKEN';
+  return 'the key is not known there; check AWS_ACCESS_KEY_ID, --profile and --endpoint-url';
 }
 
 function permissionAdvice(operation: string): string {

@@ -13,7 +13,13 @@ import { BUCKET, useEnvironment, useFolder, useServer, useStore } from '../suppo
 import { hurriedClock } from '../support/clocks.js';
 
 const { accessKeyId, secretAccessKey } = DEFAULT_CREDENTIALS;
-const server = await useServer(t, { region: 'eu-west-3' });
+/** For sources that always come with a session token. */
+const TEMPORARY = {
+  accessKeyId: 'temporary',
+  secretAccessKey: 'temporary-secret',
+  sessionToken: 'temporary-token',
+};
+const server = await useServer(t, { region: 'eu-west-3', credentials: [DEFAULT_CREDENTIALS, TEMPORARY] });
 
 /** As metadata services give them, far from expiry. */
 const AS_JSON = JSON.stringify({
@@ -96,12 +102,7 @@ t.test('a web identity', async (t) => {
 
 t.test('single sign-on', async (t) => {
   const sso = await useRawServer(t, (_request, response) => {
-    const roleCredentials = {
-      accessKeyId,
-      secretAccessKey,
-      sessionToken: 'a-session-token',
-      expiration: Date.UTC(2040, 0),
-    };
+    const roleCredentials = { ...TEMPORARY, expiration: Date.UTC(2040, 0) };
     response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ roleCredentials }));
   });
   const settings = 'sso_start_url = https://start.invalid\nsso_region = eu-west-3\n';
