@@ -2,6 +2,7 @@
  * The background process of `sluice mount`: gets its configuration over the IPC channel, tells how the start went,
  * and lets go of the channel. If the starter goes away before that, nobody knows of the mount, and it is given up.
  */
+import type { StatusReport } from '../observability/status-report.js';
 import { asError } from '../runtime/assert.js';
 import type { OutcomeMessage, StartMessage } from './daemon-messages.js';
 import { runDaemon } from './daemon.js';
@@ -20,18 +21,19 @@ export async function daemonCommand(mountBucket?: MountBucket): Promise<number> 
   process.once('disconnect', starterGone);
   const start = await Promise.race([startMessage(), stopRequests.first]);
   if (!('config' in start)) return start.exitCode;
-  try {
-    return await runDaemon(start.config, {
-      background: true,
-      stopRequests,
-      ...(mountBucket === undefined ? {} : { mountBucket }),
-      announce: (report) => {
-        process.off('disconnect', starterGone);
-        void send({ type: 'ready', report }).then(() => {
-          if (process.connected) process.disconnect();
-        });
-      },
+  let isReady = false;
+  const announce = (report: StatusReport) => {
+    isReady = true;
+    process.off('disconnect', starterGone);
+    void send({ type: 'ready', report }).then(() => {
+      if (process.connected) process.disconnect();
     });
+  };
+  try {
+    const given = mountBucket === undefined ? {} : { mountBucket };
+    const exitCode = await runDaemon(start.config, { background: true, stopRequests, announce, ...given });
+    if (!isReady) await send({ type: 'failed', message: 'stopped before the mount was there', exitCode });
+    return exitCode;
   } catch (error) {
     const exitCode = exitCodeOf(error);
     await send({ type: 'failed', message: asError(error).message, exitCode });

@@ -17,6 +17,8 @@ import { CommandError, EXIT } from './exit-codes.js';
 
 /** Longer than all retries of the first requests together; a start that takes more hangs. */
 const START_MS_MAX = 120_000;
+/** The daemon gives up a start within 5 s of being asked. */
+const STOP_MS_MAX = 10_000;
 /** How much of the log is shown when the daemon died without a word. */
 const LOG_TAIL_BYTES_MAX = 2000;
 
@@ -70,12 +72,23 @@ function outcome(daemon: ChildProcess): Promise<OutcomeMessage | string> {
   });
 }
 
-/** Ctrl-C reaches only this process, the daemon having left the terminal: tell it, and wait for its answer. */
+/**
+ * Ctrl-C reaches only this process, the daemon having left the terminal: tell it, and wait for its answer. Asked again,
+ * or when it has none in time, end it; what that may leave behind, the next mount repairs.
+ */
 function passOnSignals(daemon: ChildProcess): () => void {
-  const passOn = (signal: NodeJS.Signals) => daemon.kill(signal);
+  let cancelTimer = () => {};
+  let asked = false;
+  const passOn = (signal: NodeJS.Signals) => {
+    daemon.kill(asked ? 'SIGKILL' : signal);
+    asked = true;
+    cancelTimer();
+    cancelTimer = systemClock.after(STOP_MS_MAX, () => daemon.kill('SIGKILL'));
+  };
   process.on('SIGINT', passOn);
   process.on('SIGTERM', passOn);
   return () => {
+    cancelTimer();
     process.off('SIGINT', passOn);
     process.off('SIGTERM', passOn);
   };

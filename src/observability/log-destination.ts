@@ -3,10 +3,11 @@
  * returns, so that the last ones before a crash are there (which is why no stream package does this: they buffer).
  * A log that cannot be written never stops the mount: its lines are dropped, counted, and the count is logged.
  */
-import { closeSync, fstatSync, mkdirSync, openSync, renameSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, renameSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { asError } from '../runtime/assert.js';
 import type { Clock } from '../runtime/clock.js';
+import { makeFolder } from '../runtime/make-folder.js';
 
 export interface LogDestination {
   /** One line with its line break. Never throws. */
@@ -40,7 +41,7 @@ export function openLogFile(path: string, clock: Clock, limits: LogLimits = LOG_
 /** The same as a bare descriptor, for what a child process writes. @throws LogFileError */
 export function openLogDescriptor(path: string): number {
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    makeFolder(dirname(path), 0o700);
     return openSync(path, 'a', 0o600);
   } catch (error) {
     const reason = asError(error).message;

@@ -7,7 +7,8 @@ import { CommandError } from '../../src/cli/exit-codes.js';
 import { loadMountConfig } from '../../src/config/load.js';
 import { queryDaemons } from '../../src/observability/status-client.js';
 import { systemClock } from '../../src/runtime/clock.js';
-import { cleanEnvironment, start } from './run-sluice.js';
+import { cleanEnvironment } from '../support/mount-harness.js';
+import { startProcess } from './live-process.js';
 
 const FAKE = fileURLToPath(new URL('fake-daemon.js', import.meta.url));
 const uid = process.getuid?.() ?? 0;
@@ -21,8 +22,8 @@ function makeHome(t: { teardown(step: () => void): void }): string {
 
 function startFake(home: string, behaviour = '') {
   const umount = join(home, 'umount');
-  const env = cleanEnvironment(home, { SLUICE_FAKE: behaviour, SLUICE_FAKE_UMOUNT: umount });
-  return start(FAKE, [], env);
+  const fake = { XDG_RUNTIME_DIR: home, SLUICE_FAKE: behaviour, SLUICE_FAKE_UMOUNT: umount };
+  return startProcess(FAKE, [], { ...cleanEnvironment(home), ...fake });
 }
 
 function daemonsOf(home: string) {
@@ -44,7 +45,9 @@ t.test('a daemon in the foreground', async (t) => {
       const home = makeHome(t);
       const daemon = startFake(home);
       await daemon.says('ready');
-      t.match(await daemonsOf(home), [{ state: 'answering', pid: daemon.pid, report: { mountpoint: '/m' } }]);
+      t.match(await daemonsOf(home), [
+        { state: 'answering', pid: daemon.process.pid, report: { mountpoint: '/m' } },
+      ]);
       writeFileSync(join(home, 'umount'), '');
       const { code, stderr } = await daemon.ended;
       t.equal(code, 0);
@@ -57,7 +60,7 @@ t.test('a daemon in the foreground', async (t) => {
     t.test(`unmounts and ends with 0 on ${signal}`, async (t) => {
       const daemon = startFake(makeHome(t));
       await daemon.says('ready');
-      daemon.kill(signal);
+      daemon.process.kill(signal);
       const { code, stderr } = await daemon.ended;
       t.equal(code, 0);
       t.strictSame(messages(stderr), ['fake mount', 'stopping', 'fake unmount', 'daemon ends']);
@@ -68,10 +71,9 @@ t.test('a daemon in the foreground', async (t) => {
   t.test('a second signal ends a mount that hangs by force', async (t) => {
     const daemon = startFake(makeHome(t), 'hangs');
     await daemon.says('ready');
-    daemon.stderr?.on('data', (text) => {
-      if (String(text).includes('"force":false')) daemon.kill('SIGINT');
-    });
-    daemon.kill('SIGINT');
+    daemon.process.kill('SIGINT');
+    await daemon.says('"force":false');
+    daemon.process.kill('SIGINT');
     const { code, stderr } = await daemon.ended;
     t.equal(code, 0);
     t.strictSame(messages(stderr).slice(2), [
@@ -85,10 +87,10 @@ t.test('a daemon in the foreground', async (t) => {
 
   t.test('two signals end it also before it is mounted', async (t) => {
     const daemon = startFake(makeHome(t), 'never mounts');
-    daemon.stderr?.on('data', (text) => {
-      if (String(text).includes('fake mount')) daemon.kill('SIGTERM');
-      if (String(text).includes('stopped before')) daemon.kill('SIGINT');
-    });
+    await daemon.says('fake mount');
+    daemon.process.kill('SIGTERM');
+    await daemon.says('stopped before the mount was there');
+    daemon.process.kill('SIGINT');
     t.equal((await daemon.ended).code, 128 + 15);
   });
 
@@ -96,7 +98,7 @@ t.test('a daemon in the foreground', async (t) => {
     const home = makeHome(t);
     const daemon = startFake(home, 'throws later');
     await daemon.says('ready');
-    daemon.kill('SIGUSR2');
+    daemon.process.kill('SIGUSR2');
     const { code, stderr } = await daemon.ended;
     t.equal(code, 1);
     t.strictSame(messages(stderr).slice(0, 3), [

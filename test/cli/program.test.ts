@@ -7,22 +7,28 @@ import { MountError } from '../../src/fuse/session.js';
 import { ObjectStoreError } from '../../src/object-store/errors.js';
 import type { ObjectStoreErrorCode } from '../../src/object-store/errors.js';
 import { LogFileError } from '../../src/observability/log-destination.js';
-import { cleanEnvironment, sluice } from './run-sluice.js';
+import { cleanEnvironment, SLUICE } from '../support/mount-harness.js';
+import { run } from '../support/processes.js';
 
 const env = cleanEnvironment(t.testdir());
 
+async function sluice(args: readonly string[]) {
+  const { code, stdout, stderr } = await run(process.execPath, [SLUICE, ...args], { env });
+  return { code, stdout: stdout.toString(), stderr };
+}
+
 t.test('--version prints the version of the package', async (t) => {
   const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
-  t.strictSame(await sluice(['--version'], env), {
+  t.strictSame(await sluice(['--version']), {
     code: 0,
-    signal: null,
+
     stdout: `${version}\n`,
     stderr: '',
   });
 });
 
 t.test('--help names the commands, gives examples and explains every exit code', async (t) => {
-  const { code, stdout } = await sluice(['--help'], env);
+  const { code, stdout } = await sluice(['--help']);
   t.equal(code, 0);
   for (const command of ['mount', 'unmount', 'status', 'demo', 'serve-s3'])
     t.match(stdout, `\n  ${command} `);
@@ -32,9 +38,9 @@ t.test('--help names the commands, gives examples and explains every exit code',
 });
 
 t.test('help mount and mount --help explain every option with its default', async (t) => {
-  const { code, stdout } = await sluice(['help', 'mount'], env);
+  const { code, stdout } = await sluice(['help', 'mount']);
   t.equal(code, 0);
-  t.equal((await sluice(['mount', '--help'], env)).stdout, stdout);
+  t.equal((await sluice(['mount', '--help'])).stdout, stdout);
   for (const { name, group } of OPTIONS) {
     t.match(stdout, new RegExp(`^ +${flagOf(name)}\\b`, 'm'));
     t.match(stdout, `\n${group}:\n`);
@@ -76,43 +82,39 @@ t.test('a mistake is answered in one line, with what may have been meant, and ex
     [['daemon', 's3://bucket', '/m'], 'this command is run by "sluice mount" itself; expected sluice mount'],
   ];
   for (const [args, message] of known) {
-    const ended = await sluice(args, env);
-    t.strictSame(
-      ended,
-      { code: EXIT.usage, signal: null, stdout: '', stderr: `sluice: ${message}\n` },
-      args.join(' '),
-    );
+    const ended = await sluice(args);
+    t.strictSame(ended, { code: EXIT.usage, stdout: '', stderr: `sluice: ${message}\n` }, args.join(' '));
   }
 });
 
 t.test('the last of a repeated flag counts, and --no-X takes X back', async (t) => {
   const args = ['mount', '--log-level', 'loud', '--log-level', 'info', '--no-sign-request', '--sign-request'];
-  const { stderr } = await sluice([...args, '--profile', 'x', '--uid', 'me', 's3://bucket', '/m'], env);
+  const { stderr } = await sluice([...args, '--profile', 'x', '--uid', 'me', 's3://bucket', '/m']);
   t.equal(stderr, 'sluice: --uid: expected a whole number from 0 to 4294967294, got "me"\n');
 });
 
 t.test('sluice alone shows its help, as a mistake', async (t) => {
-  const { code, stdout, stderr } = await sluice([], env);
+  const { code, stdout, stderr } = await sluice([]);
   t.equal(code, EXIT.usage);
   t.equal(stdout, '');
   t.match(stderr, /^Usage: sluice COMMAND/);
 });
 
 t.test('the stack of an error is shown to those who ask for details', async (t) => {
-  const { stderr } = await sluice(['mount', 'bucket', '/m', '--log-level', 'debug'], env);
+  const { stderr } = await sluice(['mount', 'bucket', '/m', '--log-level', 'debug']);
   t.match(stderr, /^sluice: expected .*\nConfigError: expected .*\n {4}at /);
 });
 
 t.test('status and unmount of a place where nothing is mounted', async (t) => {
-  t.match(await sluice(['status'], env), { code: 0, stdout: 'Nothing is mounted.\n', stderr: '' });
-  t.match(await sluice(['status', '/nope'], env), {
+  t.match(await sluice(['status']), { code: 0, stdout: 'Nothing is mounted.\n', stderr: '' });
+  t.match(await sluice(['status', '/nope']), {
     code: EXIT.notMounted,
     stdout: '',
     stderr: 'sluice: no mount of yours at /nope; "sluice status" lists the ones there are\n',
   });
-  const json = await sluice(['status', '--json'], env);
+  const json = await sluice(['status', '--json']);
   t.strictSame(JSON.parse(json.stdout), { schema: 1, mounts: [], notAnswering: [] });
-  t.match(await sluice(['unmount', '/nope'], env), {
+  t.match(await sluice(['unmount', '/nope']), {
     code: EXIT.notMounted,
     stdout: '',
     stderr: 'sluice: nothing is mounted at /nope; "sluice status" lists the mounts\n',
@@ -120,7 +122,7 @@ t.test('status and unmount of a place where nothing is mounted', async (t) => {
 });
 
 t.test('unmount refuses what is not a mount of Sluice', { skip: process.platform !== 'linux' }, async (t) => {
-  const { code, stderr } = await sluice(['unmount', '/proc'], env);
+  const { code, stderr } = await sluice(['unmount', '/proc']);
   t.equal(code, EXIT.notMounted);
   t.match(stderr, /expected a mount of Sluice at \/proc, got proc \(proc\); use umount for it/);
 });

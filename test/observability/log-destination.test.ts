@@ -68,7 +68,7 @@ t.test('a log that cannot be opened says why and what to do', (t) => {
   for (const open of [openLogDescriptor, (path: string) => openLogFile(path, clock)]) {
     t.throws(() => open(below), LogFileError);
     t.throws(() => open(below), {
-      message: `the log file ${below} cannot be written (EEXIST: file already exists, mkdir '${folder}/file'); choose another with --log-file`,
+      message: `the log file ${below} cannot be written (ENOTDIR: not a directory, open '${below}'); choose another with --log-file`,
     });
     t.throws(() => open(folder), /cannot be written \(EISDIR/);
   }
