@@ -79,7 +79,7 @@ function chooseCredentials({ accessKey, secretKey, environment }: ServeS3Options
   if ((accessKey === undefined) !== (secretKey === undefined)) {
     const [given, missing] = accessKey === undefined ? ['secret', 'access'] : ['access', 'secret'];
     throw new ServeS3OptionsError(
-      `a ${given} key was given without a ${missing} key: give both, or none for the default pair`,
+      `the ${given} key was given without the ${missing} key: give both, or none for the default pair`,
     );
   }
   if (accessKey !== undefined && secretKey !== undefined)
