@@ -22,7 +22,7 @@ export type ObjectStoreErrorCode =
   | 'throttled'
   /** No connection, TLS failure, or no answer in time, after all retries. */
   | 'unreachable'
-  /** The server refuses the request as malformed or not supported. */
+  /** The server refuses the request as malformed or not supported, or a setting does not allow to make any. */
   | 'invalid_request'
   /** 5xx or nonsense after all retries. */
   | 'server_error'

@@ -21,6 +21,8 @@ export interface NetworkOptions {
   readonly connectTimeoutMs: number;
   /** A connection in use must bring a byte this often. 0: no limit here. */
   readonly idleTimeoutMs: number;
+  /** A proxy must open a tunnel after this long. */
+  readonly tunnelTimeoutMs: number;
   readonly trust: SecureContext | undefined;
   readonly logger: Logger;
 }
@@ -82,14 +84,25 @@ export class NetworkHandler extends NodeHttpHandler {
     // hpagent hands the proxy's options to https.request as they are; its types name only some of them.
     const proxyRequestOptions = tls as ProxyAgentRequestOptions;
     const agent = { ...agentOptions(this.#options), ...tls, proxy, proxyRequestOptions };
+    const { tunnelTimeoutMs } = this.#options;
     const handler = new NodeHttpHandler({
       ...handlerOptions(this.#options),
-      httpAgent: new HttpProxyAgent(agent),
-      httpsAgent: new HttpsProxyAgent(agent),
+      httpAgent: withTunnelTimeout(new HttpProxyAgent(agent), tunnelTimeoutMs),
+      httpsAgent: withTunnelTimeout(new HttpsProxyAgent(agent), tunnelTimeoutMs),
     });
     this.#proxied.set(proxy.href, handler);
     return handler;
   }
+}
+
+/**
+ * Gives up a tunnel that a silent proxy does not open, which ending the request alone does not. hpagent takes this
+ * limit from the options of each connection; as an option of the agent it would end idle connections as well.
+ */
+function withTunnelTimeout<Agent extends HttpAgent>(agent: Agent, timeoutMs: number): Agent {
+  const connect = agent.createConnection.bind(agent);
+  agent.createConnection = (options, callback) => connect({ ...options, timeout: timeoutMs }, callback);
+  return agent;
 }
 
 function agentOptions(options: NetworkOptions) {

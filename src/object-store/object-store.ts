@@ -42,7 +42,10 @@ export interface ObjectInfo {
   readonly etag: string;
   /** Milliseconds since 1970-01-01 UTC. */
   readonly lastModifiedMs: number;
-  /** True when the object lies in an archive class and no restored copy is there: it cannot be read now. */
+  /**
+   * True when the object lies in an archive class and no restored copy is there: it cannot be read now. A listing
+   * knows the class only: it says true of restored objects as well, and false of archive tiers of INTELLIGENT_TIERING.
+   */
   readonly archived: boolean;
 }
 

@@ -69,6 +69,7 @@ export async function openConnection(
     socketsMax: sockets.control,
     connectTimeoutMs: stallTimeoutMs,
     idleTimeoutMs: stallTimeoutMs,
+    tunnelTimeoutMs: stallTimeoutMs,
     trust,
     logger,
   });
@@ -77,6 +78,7 @@ export async function openConnection(
     socketsMax: sockets.data,
     connectTimeoutMs: 0,
     idleTimeoutMs: 0,
+    tunnelTimeoutMs: stallTimeoutMs,
     trust,
     logger,
   });
@@ -86,7 +88,7 @@ export async function openConnection(
     region: options.region ?? configured.region ?? DEFAULT_REGION,
     forcePathStyle: options.forcePathStyle,
     requesterPays: options.requesterPays,
-    credentials: options.noSignRequest ? undefined : standardCredentials(profile, controlNetwork),
+    credentials: options.noSignRequest ? undefined : standardCredentials(profile, controlNetwork, logger),
   };
   const control = new Lane(controlNetwork, sockets.control, client);
   const data = new Lane(dataNetwork, sockets.data, client);

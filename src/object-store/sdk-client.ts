@@ -6,6 +6,7 @@ import type { Readable } from 'node:stream';
 import { GetObjectCommand, HeadObjectCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
 import type { HeadObjectCommandOutput, S3ClientConfig, _Object } from '@aws-sdk/client-s3';
 import { fromNodeProviderChain } from '@aws-sdk/credential-providers';
+import type { Logger } from '../observability/logger.js';
 import { asError } from '../runtime/assert.js';
 import { decodeListedKey } from './key-encoding.js';
 import type { NetworkHandler } from './network.js';
@@ -48,13 +49,24 @@ export class NonsenseError extends Error {
 process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
 
 /** The standard chain: environment, shared files and profiles, SSO, web identity, container and instance metadata. */
-export function standardCredentials(profile: string | undefined, network: NetworkHandler): CredentialSource {
+export function standardCredentials(
+  profile: string | undefined,
+  network: NetworkHandler,
+  logger: Logger,
+): CredentialSource {
   const chain = fromNodeProviderChain({
     ...(profile === undefined ? {} : { profile }),
     clientConfig: { requestHandler: network },
     // Instance metadata is one hop away or absent: one short attempt, so that its absence is found out quickly.
     timeout: 1000,
     maxRetries: 0,
+    // Else its warnings go to the console.
+    logger: {
+      debug: () => {},
+      info: () => {},
+      warn: (message: string) => logger.warn(message),
+      error: (message: string) => logger.error(message),
+    },
   });
   return async (properties) => {
     try {

@@ -133,8 +133,11 @@ t.test('a host name that does not exist', async (t) => {
 });
 
 t.test('a server that takes the connection and is silent', async (t) => {
-  const store = await useStore(t, { endpoint: await silentEndpoint(t) }, { stallTimeoutMs: 200 });
-  await rejectsWith(t, store, 'unreachable', /no answer from .*--endpoint-url/);
+  const endpoint = await silentEndpoint(t);
+  for (const url of [endpoint, endpoint.replace('http:', 'https:')]) {
+    const store = await useStore(t, { endpoint: url }, { stallTimeoutMs: 200 });
+    await rejectsWith(t, store, 'unreachable', /no answer from .*--endpoint-url/);
+  }
 });
 
 t.test('the wait for a silent server has an end, however patient each attempt is', async (t) => {

@@ -1,5 +1,8 @@
 /** Private certificate authorities and proxies, over real TLS and real CONNECT tunnels. */
+import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
 import type { Test } from 'tap';
@@ -179,3 +182,21 @@ t.test('proxies that cannot be used are named', async (t) => {
     t.notMatch((error as Error).message, /pass-word/);
   }
 });
+
+t.test(
+  'a proxy that takes the connection and is silent is given up, and so are its connections',
+  async (t) => {
+    const sockets: Socket[] = [];
+    const proxy = createServer((socket) => {
+      sockets.push(socket);
+      socket.on('error', () => {}).resume();
+    });
+    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+    t.teardown(() => new Promise((resolve) => proxy.close(resolve)));
+    useServerCredentials(t, { HTTPS_PROXY: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}` });
+    const store = await useStore(t, secure, { caBundle: ca.bundle, stallTimeoutMs: 200 });
+    await t.rejects(store.check(''), { code: 'unreachable', message: /no answer.*HTTPS_PROXY/ });
+    t.ok(sockets.length > 1, 'it was tried again');
+    for (const socket of sockets) if (!socket.closed) await once(socket, 'close');
+  },
+);
