@@ -30,7 +30,7 @@ export function messageFor(code: ObjectStoreErrorCode, facts: ObjectStoreErrorFa
     case 'precondition_failed':
       return `${objectOf(facts)} was changed meanwhile${answer}`;
     case 'throttled':
-      return `${serverOf(facts)} asks to slow down${answer}: try again later, or with fewer connections`;
+      return `${serverOf(facts)} asks to slow down${answer}: try again later, or lower --connections-max`;
     case 'unreachable':
       return unreachableMessage(facts, cause);
     case 'invalid_request':
