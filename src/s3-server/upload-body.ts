@@ -87,7 +87,9 @@ function announcedLength(request: S3Request): number {
 async function* decodedBody(request: S3Request, trailers: Map<string, string>): AsyncGenerator<Buffer, void> {
   const decoder = request.payload.chunked ? new ChunkedDecoder(request.payload.chunkVerifier) : undefined;
   try {
-    for await (const piece of request.body as AsyncIterable<Buffer>) {
+    // A refused body must not take the connection with it: the client is to read why.
+    const pieces = request.body.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
+    for await (const piece of pieces) {
       await request.bodyArrived(piece.length);
       if (decoder === undefined) yield piece;
       else yield* decoder.push(piece);

@@ -120,6 +120,14 @@ t.test('every checksum is computed, returned, and a wrong one refused', async (t
   t.equal(ranged.ChecksumSHA256, undefined, 'a range does not claim the checksum of the whole');
 });
 
+t.test('a body that is longer than announced is refused, and the client reads why', async (t) => {
+  const { client } = await setUp(t);
+  const endless = Readable.from(Array.from({ length: 40 }, () => Buffer.alloc(65_536)));
+  const put = new S3.PutObjectCommand({ Bucket, Key: 'k', Body: endless, ContentLength: 100_000 });
+  t.equal(await failure(client.send(put)), '400 IncompleteBody');
+  t.equal(await failure(client.send(new S3.HeadObjectCommand({ Bucket, Key: 'k' }))), '404 NotFound');
+});
+
 t.test('ranges', async (t) => {
   const { client } = await setUp(t);
   await client.send(new S3.PutObjectCommand({ Bucket, Key: 'k', Body: body }));
@@ -250,7 +258,7 @@ t.test('a key, the same as a directory, and a key below it are three objects', a
 });
 
 t.test('copies', async (t) => {
-  const { client } = await setUp(t);
+  const { client, server } = await setUp(t);
   const CopySource = `${Bucket}/k`;
   const { ETag } = await client.send(
     new S3.PutObjectCommand({ Bucket, Key: 'k', Body: body, Metadata: { a: '1' } }),
@@ -269,6 +277,8 @@ t.test('copies', async (t) => {
   t.equal(await failure(copy({ CopySource: `${Bucket}/missing` })), '404 NoSuchKey');
   t.equal(await failure(copy({ ...itself, CopySourceIfMatch: '"dead"' })), '412 PreconditionFailed');
   t.equal(await failure(copy({ CopySource: 'nothing' })), '400 InvalidArgument');
+  await server.putSynthetic(BUCKET, 'huge', { size: 5 * 1024 ** 3 + 1, seed: 1 });
+  t.equal(await failure(copy({ CopySource: `${Bucket}/huge` })), '400 InvalidRequest', 'over 5 GiB');
 });
 
 t.test('an archived object is there but cannot be read', async (t) => {

@@ -15,17 +15,25 @@ import { findVersion, requireBucket, requireKey } from '../target.js';
 import { checkWrite, commitVersion } from './put-object.js';
 
 const READ_BYTES = 512 * 1024;
+/** S3's limit for the source of CopyObject; larger objects are copied in parts. */
+const SOURCE_BYTES_MAX = 5 * 1024 ** 3;
 
 export const copyObject: Handler = async (request, service) => {
   const { storage, clock } = service;
   const bucket = storage.bucket(requireBucket(request));
   const source = findCopySource(request, service);
+  if (source.sizeBytes > SOURCE_BYTES_MAX) {
+    throw new S3Error(
+      'InvalidRequest',
+      `The specified copy source is larger than the maximum allowable size for a copy source: ${SOURCE_BYTES_MAX}`,
+    );
+  }
   const description = copiedDescription(request, source);
   checkWrite(request, service);
   const unpin = storage.blobs.pin(source.segments);
   try {
     const algorithm = checksumAlgorithm(header(request, 'x-amz-checksum-algorithm') ?? '');
-    const { etag, checksum } = await digestsOfCopy(storage.blobs, source, algorithm);
+    const { etag, checksum } = await digestsOfCopy(request, storage.blobs, source, algorithm);
     const version = commitVersion(request, service, {
       ...description,
       key: requireKey(request),
@@ -108,6 +116,7 @@ function bucketOfSource(request: S3Request): string {
 
 /** A copy is an object in one part, whatever its source was; so its ETag is the MD5, which may have to be computed. */
 async function digestsOfCopy(
+  request: S3Request,
   blobs: BlobStore,
   source: ObjectVersion,
   algorithm: ChecksumAlgorithm | undefined,
@@ -115,7 +124,7 @@ async function digestsOfCopy(
   const kept = source.checksum?.type === 'FULL_OBJECT' ? source.checksum : undefined;
   const wanted = algorithm ?? source.checksum?.algorithm;
   if (source.parts === undefined && wanted === kept?.algorithm) return { etag: source.etag, checksum: kept };
-  const { md5Hex, checksum } = await digestSegments(blobs, source.segments, wanted);
+  const { md5Hex, checksum } = await digestSegments(request, blobs, source.segments, wanted);
   const value =
     checksum === undefined || wanted === undefined ? undefined : { algorithm: wanted, value: checksum };
   return {
@@ -124,8 +133,9 @@ async function digestsOfCopy(
   };
 }
 
-/** Reads pinned segments once through. */
+/** Reads pinned segments once through, as long as the client waits for it. */
 export async function digestSegments(
+  request: S3Request,
   blobs: BlobStore,
   segments: readonly Segment[],
   algorithm: ChecksumAlgorithm | undefined,
@@ -136,6 +146,7 @@ export async function digestSegments(
   const buffer = Buffer.allocUnsafe(READ_BYTES);
   try {
     for (let length = READ_BYTES; length === READ_BYTES;) {
+      if (request.signal.aborted) throw new S3Error('InvalidRequest', 'The client has left');
       length = await reader.read(buffer);
       md5.update(buffer.subarray(0, length));
       checksum?.update(buffer.subarray(0, length));

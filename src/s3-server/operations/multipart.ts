@@ -111,7 +111,7 @@ export const uploadPartCopy: Handler = async (request, service) => {
   const segments = copiedRange(request, source);
   const unpin = storage.blobs.pin(segments);
   try {
-    const { md5Hex, checksum } = await digestSegments(storage.blobs, segments, wanted);
+    const { md5Hex, checksum } = await digestSegments(request, storage.blobs, segments, wanted);
     storage.bucket(bucket.name).upload(uploadId, key);
     const lastModifiedMs = clock.wallTimeMs();
     const part = {
