@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import t from 'tap';
 import { compareKeys, KeyIndex } from '../../src/s3-server/key-index.js';
@@ -29,18 +30,18 @@ t.test('the index behaves like a map with sorted keys, whatever is set and delet
         } else if (index.delete(key) !== model.delete(key)) return false;
       }
       const sorted = [...model].sort(([a], [b]) => byUtf8(a, b));
-      t.same(
-        [...index.from(() => true)].map(({ key, value }) => [key, value]),
-        sorted,
+      const all = [...index.from(() => true)].map(({ key, value }) => [key, value]);
+      const rest = [...index.from((key) => compareKeys(key, probe) >= 0)].map(({ key }) => key);
+      return (
+        isDeepStrictEqual(all, sorted) &&
+        isDeepStrictEqual(
+          rest,
+          sorted.map(([key]) => key).filter((key) => byUtf8(key, probe) >= 0),
+        ) &&
+        index.get(probe) === model.get(probe) &&
+        index.size === model.size
       );
-      t.same(
-        [...index.from((key) => compareKeys(key, probe) >= 0)].map(({ key }) => key),
-        sorted.map(([key]) => key).filter((key) => byUtf8(key, probe) >= 0),
-      );
-      t.equal(index.get(probe), model.get(probe));
-      return index.size === model.size;
     }),
-    { numRuns: 50 },
   );
 });
 
@@ -55,7 +56,7 @@ t.test(
       names.toSorted(byUtf8),
     );
     const copy = index.clone();
-    for (const name of names) t.ok(index.delete(name));
+    t.ok(names.every((name) => index.delete(name)));
     t.equal(index.size, 0);
     t.equal(
       index.first(() => true),
