@@ -5,6 +5,7 @@
  * Follows "Authenticating Requests (AWS Signature Version 4)" of the S3 API reference. The path is decoded and
  * encoded again before it is signed, since clients differ in which characters they escape on the wire.
  */
+import { isUtf8 } from 'node:buffer';
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import { S3Error } from './errors.js';
 import {
@@ -156,7 +157,9 @@ function checkHeadersCovered(target: RequestTarget, claim: Claim): void {
 function canonicalRequest(target: RequestTarget, claim: Claim): string {
   const headers = claim.signedHeaders.map((name) => {
     const value = name === 'host' ? target.headers.host : header(target, name);
-    return `${name}:${(value ?? '').trim().replace(/ +/g, ' ')}\n`;
+    return `${name}:${asSigned(value ?? '')
+      .trim()
+      .replace(/ +/g, ' ')}\n`;
   });
   return [
     target.method,
@@ -166,6 +169,15 @@ function canonicalRequest(target: RequestTarget, claim: Claim): string {
     claim.signedHeaders.join(';'),
     claim.payloadHash,
   ].join('\n');
+}
+
+/**
+ * A header as its sender saw it. node reads headers as Latin-1, but most clients send and sign UTF-8; what is not
+ * valid UTF-8 was sent as Latin-1.
+ */
+function asSigned(value: string): string {
+  const bytes = Buffer.from(value, 'latin1');
+  return isUtf8(bytes) ? bytes.toString('utf8') : value;
 }
 
 function canonicalPath(rawPath: string): string {

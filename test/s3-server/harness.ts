@@ -29,7 +29,11 @@ export async function setUp(t: Test, options: Partial<S3ServerOptions> = {}): Pr
   return { server, client: clientFor(t, server) };
 }
 
-export function clientFor(t: Test, server: S3Server, config: ClientChanges = {}): S3.S3Client {
+export function clientFor(
+  t: Test,
+  server: Pick<S3Server, 'endpoint'>,
+  config: ClientChanges = {},
+): S3.S3Client {
   const client = new S3.S3Client({
     endpoint: server.endpoint,
     region: 'us-east-1',

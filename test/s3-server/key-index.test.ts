@@ -15,7 +15,7 @@ t.test('keys compare like their UTF-8 bytes', async (t) => {
   t.ok(compareKeys('\uff5e', '\u{1f600}') < 0, 'a surrogate pair sorts after U+FF5E, unlike in UTF-16');
 });
 
-t.test('the index behaves like a map with sorted keys, whatever is set and deleted', async (t) => {
+t.test('the index behaves like a map with sorted keys, whatever is set and deleted', async () => {
   const commands = fc.array(fc.record({ key: keys, value: fc.option(fc.nat(), { nil: undefined }) }), {
     maxLength: 200,
   });

@@ -82,6 +82,15 @@ t.test('rclone', async (t) => {
     `S:${BUCKET}/in/parts`,
   );
   await rclone('copyto', join(scratch, 'upload'), `S:${BUCKET}/in/whole`);
+  await rclone(
+    'copyto',
+    '--header-upload',
+    'x-amz-meta-note: grün',
+    join(scratch, 'upload'),
+    `S:${BUCKET}/in/noted`,
+  );
+  const noted = await client.send(new S3.HeadObjectCommand({ Bucket: BUCKET, Key: 'in/noted' }));
+  t.equal(Buffer.from(noted.Metadata?.['note'] ?? '', 'latin1').toString(), 'grün', 'headers in UTF-8');
   const parts = await client.send(new S3.GetObjectCommand({ Bucket: BUCKET, Key: 'in/parts' }));
   t.match(parts.ETag, /-3"$/);
   t.ok((await bytesOf(parts)).equals(BIG));

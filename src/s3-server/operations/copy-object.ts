@@ -52,7 +52,7 @@ export const copyObject: Handler = async (request, service) => {
     };
     return xmlResponse('CopyObjectResult', content, {
       ...versionHeaders(version, bucket),
-      'x-amz-copy-source-version-id': source.versionId,
+      ...(source.versionId === 'null' ? {} : { 'x-amz-copy-source-version-id': source.versionId }),
     });
   } finally {
     unpin();
