@@ -1,6 +1,6 @@
 /**
  * Faults by script. A test adds rules; for each authenticated request the server asks which of them apply and
- * obeys: faults of the answer here and in server.ts, faults of the body's bytes in body-writer.ts.
+ * obeys: faults of the answer here and in exchange.ts, faults of the body's bytes in body-writer.ts.
  *
  * Several rules may match one request: latencies add up, and of two faults of one kind the older rule wins.
  */

@@ -1,5 +1,5 @@
 /**
- * A request as handlers see it: target, query and headers decoded and checked for form. Made by server.ts from
+ * A request as handlers see it: target, query and headers decoded and checked for form. Made by exchange.ts from
  * node's IncomingMessage; whatever is malformed throws an S3Error here, so that handlers meet only decent input.
  */
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';

@@ -1,4 +1,4 @@
-/** What handlers return, and how errors look. server.ts completes and sends it. */
+/** What handlers return, and how errors look. exchange.ts completes and sends it. */
 import type { S3Error } from './errors.js';
 import type { Segment } from './model.js';
 import { xmlDocument, xmlErrorDocument, type XmlElement } from './xml.js';

@@ -1,6 +1,6 @@
 /**
  * The check of AWS Signature Version 4: in the Authorization header, in the query (presigned URLs), and of signed
- * chunks. Called by server.ts for every request. Only node:crypto; signatures are compared in constant time.
+ * chunks. Called by exchange.ts for every request. Only node:crypto; signatures are compared in constant time.
  *
  * Follows "Authenticating Requests (AWS Signature Version 4)" of the S3 API reference. The path is decoded and
  * encoded again before it is signed, since clients differ in which characters they escape on the wire.
