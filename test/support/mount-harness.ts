@@ -46,7 +46,7 @@ export interface World {
 }
 
 export function isMounted(mountpoint: string): boolean {
-  return parseMountinfo(readFileSync('/proc/self/mountinfo', 'utf8')).some(
+  return parseMountinfo(readFileSync('/proc/self/mountinfo', 'latin1')).some(
     (entry) => entry.mountpoint === mountpoint,
   );
 }
