@@ -5,14 +5,14 @@
  *       SLUICE_CONTRACT_EXCEPTIONS=empty-segments,dot-segments node dist/test/contract/endpoint.test.js
  *
  * The bucket must exist; the suite writes below `contract-…/` and leaves some objects there. The exceptions are those
- * of object-store-contract.ts; known ones: MinIO empty-segments, dot-segments, long-segments, object-beside-prefix.
+ * of contract-target.ts; known ones: MinIO empty-segments, dot-segments, long-segments, object-beside-prefix.
  */
 import t from 'tap';
 import { createS3ObjectStore } from '../../src/object-store/s3-object-store.js';
 import { silentLogger } from '../../src/observability/logger.js';
 import { systemClock } from '../../src/runtime/clock.js';
 import { S3Writer } from '../support/s3-writer.js';
-import type { ContractException } from './object-store-contract.js';
+import type { ContractException } from './contract-target.js';
 import { objectStoreContract } from './object-store-contract.js';
 
 const endpointUrl = process.env['SLUICE_CONTRACT_ENDPOINT'];
