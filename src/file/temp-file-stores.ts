@@ -5,7 +5,7 @@
  *
  * `open` and `close` are synchronous: they never wait for network or disk.
  */
-import { LRUCache } from 'lru-cache';
+import { LRUCache } from '../runtime/lru.js';
 import { createAborter } from '../runtime/aborter.js';
 import { assert, asError } from '../runtime/assert.js';
 import type { Logger } from '../observability/logger.js';

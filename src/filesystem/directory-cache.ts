@@ -5,7 +5,7 @@
  * A cached listing pins its nodes. Its entries were valid when their page was asked for; the absence of a name was
  * when the first page was. A listing that failed half way leaves nothing behind.
  */
-import { LRUCache } from 'lru-cache';
+import { LRUCache } from '../runtime/lru.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Logger } from '../observability/logger.js';
 import type { ListPage, ObjectInfo, ObjectStore } from '../object-store/object-store.js';

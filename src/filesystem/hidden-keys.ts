@@ -2,7 +2,7 @@
  * Counts the keys that are not shown and says once for each reason, with an example, that there are some. Each
  * directory counts by its latest listing, so that listing it again counts nothing twice.
  */
-import { LRUCache } from 'lru-cache';
+import { LRUCache } from '../runtime/lru.js';
 import type { Logger } from '../observability/logger.js';
 import type { HiddenKey } from './directory-listing.js';
 import type { HiddenReason } from './keys.js';

@@ -5,7 +5,7 @@
  * That a name does not exist is remembered only from answers that would have shown it; a request that failed is an
  * error and is remembered by nobody.
  */
-import { LRUCache } from 'lru-cache';
+import { LRUCache } from '../runtime/lru.js';
 import type { ListPage, ObjectInfo } from '../object-store/object-store.js';
 import { fileFacts } from './directory-cache.js';
 import type { DirectoryCache, DirectoryCacheDeps } from './directory-cache.js';

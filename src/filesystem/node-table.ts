@@ -7,7 +7,7 @@
  * A path has at most one attached node: its newest version. Replaced and removed nodes are detached: they answer
  * their old attributes while a handle pins them, and are forgotten then.
  */
-import { LRUCache } from 'lru-cache';
+import { LRUCache } from '../runtime/lru.js';
 import { assert } from '../runtime/assert.js';
 import { ROOT_NODE } from './filesystem.js';
 import type { NodeId } from './filesystem.js';

@@ -3,7 +3,7 @@
  * looked up each time (the filesystem knows how fresh that must be); the directories above it are taken as last known,
  * since the kernel has looked them up on its way.
  */
-import { LRUCache } from 'lru-cache';
+import { LRUCache } from '../runtime/lru.js';
 import { FilesystemError } from '../filesystem/errors.js';
 import { ROOT_NODE } from '../filesystem/filesystem.js';
 import type { DirectoryEntry, Filesystem, NodeEntry, NodeId } from '../filesystem/filesystem.js';

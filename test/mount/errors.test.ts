@@ -87,9 +87,11 @@ t.test('a full disk under the cache directory', async (t) => {
   const world = await startWorld(t);
   const small = world.folder('small');
   const mounted = await run('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', small]);
-  if (mounted.code !== 0)
-    return t.skip(`a tmpfs cannot be mounted here (needs root): ${mounted.stderr.trim()}`);
-  t.teardown(() => run('umount', [small]));
+  if (mounted.code !== 0) {
+    t.skip(`a tmpfs cannot be mounted here (needs root): ${mounted.stderr.trim()}`);
+    return;
+  }
+  t.teardown(async () => void (await run('umount', [small])));
   await assertRefused(t, world, /full.*--cache-dir/, { flags: ['--cache-dir', join(small, 'cache')] });
   t.same(existsSync(join(small, 'cache')) ? readdirSync(join(small, 'cache')) : [], []);
 });

@@ -63,7 +63,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     const daemon = await mount(['--cache-dir', cache]);
     const file = join(daemon.mountpoint, 'big');
     await holdOpen(t, file);
-    server.faults.add({ operation: 'GetObject', fault: { kind: 'stall', at: 'before-headers' } });
+    server.faults.add({ operation: 'GetObject', fault: { kind: 'stall', at: { atByte: 0 } } });
     const waiting = read(file, 32 * MIB, 4096);
     await eventually(() => server.counters.gets(BUCKET, 'big').length > 1);
     daemon.process.kill(signal);

@@ -37,12 +37,12 @@ export interface World {
   /** The environment that daemons and commands get: credentials, own folders, nothing of the caller's AWS settings. */
   readonly env: NodeJS.ProcessEnv;
   /** A fresh empty folder. */
-  folder(name: string): string;
+  readonly folder: (name: string) => string;
   /** Starts a daemon in the foreground and waits until the mount is in the mount table. */
-  mount(options?: readonly string[], source?: string, mountpoint?: string): Promise<Daemon>;
+  readonly mount: (options?: readonly string[], source?: string, mountpoint?: string) => Promise<Daemon>;
   /** `sluice ARGS`, to its end. */
-  sluice(args: readonly string[], options?: RunOptions): Promise<Finished>;
-  status(mountpoint: string): Promise<StatusReport>;
+  readonly sluice: (args: readonly string[], options?: RunOptions) => Promise<Finished>;
+  readonly status: (mountpoint: string) => Promise<StatusReport>;
 }
 
 export function isMounted(mountpoint: string): boolean {
