@@ -44,6 +44,8 @@ export interface MountedBucket {
 export interface MountDeps {
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Gives up while the object store is being reached; later it has no effect: `unmount` then. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -55,7 +57,7 @@ export async function mountBucket(config: MountConfig, deps: MountDeps): Promise
   let objectStore: ObjectStore | undefined;
   try {
     objectStore = await createS3ObjectStore(config, deps);
-    await objectStore.check(config.prefix);
+    await objectStore.check(config.prefix, deps.signal);
     const layers = buildLayers(config, deps, objectStore, folder);
     await layers.session.mount();
     return serve(config, deps, objectStore, folder, layers);

@@ -33,7 +33,7 @@ export interface DaemonOptions {
 
 export type MountBucket = (
   config: MountConfig,
-  deps: { readonly clock: Clock; readonly logger: Logger },
+  deps: { readonly clock: Clock; readonly logger: Logger; readonly signal: AbortSignal },
 ) => Promise<MountedBucket>;
 
 /** @throws MountError, ObjectStoreError, LogFileError or StatusSocketError when it does not come to serve. */
@@ -60,9 +60,13 @@ interface ServeOptions extends DaemonOptions {
 async function serve(config: MountConfig, options: ServeOptions): Promise<number> {
   const { logger, stopRequests } = options;
   const mountBucket = options.mountBucket ?? (await import('../mount.js')).mountBucket;
-  const mounting = mountBucket(config, { clock: systemClock, logger });
+  const aborter = new AbortController();
+  const mounting = mountBucket(config, { clock: systemClock, logger, signal: aborter.signal });
   const mounted = await Promise.race([mounting, stopRequests.first]);
-  if (!('unmount' in mounted)) return abandon(mounting, mounted, options);
+  if (!('unmount' in mounted)) {
+    aborter.abort();
+    return abandon(mounting, mounted, options);
+  }
   options.onMount(mounted);
 
   const statusServer = await startStatus(config, mounted);

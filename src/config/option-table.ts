@@ -190,7 +190,7 @@ export const OPTIONS = [
     placeholder: 'NUMBER',
     help: 'HTTP connections at most',
     default: '16',
-    min: '1',
+    min: '2',
     max: '256',
   },
   {

@@ -16,7 +16,7 @@ export interface Scheduler {
   prefetch(turn: Turn): void;
 }
 
-/** A quarter of the connections, at least one, stays free of prefetch. */
+/** A quarter of the connections stays free of prefetch; at least one, unless there is only one. */
 const DEMAND_SHARE = 0.25;
 const DEMAND_PRIORITY = 1;
 
@@ -25,9 +25,10 @@ export class PartScheduler implements Scheduler {
   readonly #requests: PQueue;
   readonly #prefetch: PQueue;
 
-  /** @param connectionsMax requests at once, ≥ 2. */
+  /** @param connectionsMax requests at once, ≥ 1. */
   constructor(connectionsMax: number) {
-    this.prefetchTurnsMax = connectionsMax - Math.max(1, Math.floor(connectionsMax * DEMAND_SHARE));
+    const reserved = Math.max(1, Math.floor(connectionsMax * DEMAND_SHARE));
+    this.prefetchTurnsMax = Math.max(1, connectionsMax - reserved);
     this.#requests = new PQueue({ concurrency: connectionsMax });
     this.#prefetch = new PQueue({ concurrency: this.prefetchTurnsMax });
   }

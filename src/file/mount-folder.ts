@@ -6,6 +6,7 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { asError } from '../runtime/assert.js';
+import { makeFolder } from '../runtime/make-folder.js';
 import type { Logger } from '../observability/logger.js';
 
 /** Less free space than this cannot hold the parts in flight (16 connections × 2 MiB) and a few headers. */
@@ -36,7 +37,7 @@ export function createMountFolder(cacheDir: string, logger: Logger): MountFolder
   foldersMade += 1;
   const path = join(cacheDir, `mount-${process.pid}-${startTimeOf(process.pid) ?? '0'}-${foldersMade}`);
   try {
-    mkdirSync(cacheDir, { recursive: true, mode: 0o700 });
+    makeFolder(cacheDir, 0o700);
     removeAbandoned(cacheDir, logger);
     mkdirSync(path, { mode: 0o700 });
   } catch (error) {

@@ -47,3 +47,14 @@ t.test('a free connection goes to demand before prefetch', async (t) => {
   await end('d1');
   t.same(begun, ['d0', 'd1', 'd2', 'p0']);
 });
+
+t.test('with a single connection prefetch runs, one at a time with demand', async (t) => {
+  const { scheduler, begun, turn, end } = harness(1);
+  t.equal(scheduler.prefetchTurnsMax, 1);
+  scheduler.prefetch(turn('p0'));
+  await settle(2);
+  scheduler.demand(turn('d0'));
+  scheduler.prefetch(turn('p1'));
+  await end('p0');
+  t.same(begun, ['p0', 'd0']);
+});

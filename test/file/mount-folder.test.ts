@@ -54,4 +54,5 @@ t.test('a place that cannot be a directory is refused with advice', async (t) =>
     () => createMountFolder(join(root, 'file', 'below'), silentLogger),
     /choose another with --cache-dir/,
   );
+  t.throws(() => createMountFolder('/proc/nowhere', silentLogger), MountFolderError, 'and does not hang');
 });

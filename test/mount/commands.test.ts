@@ -84,4 +84,5 @@ t.test('Ctrl-C while the server keeps the mount waiting gives up, and mounts not
   t.equal(stderr, 'sluice: stopped before the mount was there\n');
   t.notOk(isMounted(mountpoint));
   t.match(await statusOfAll(world), { mounts: [], notAnswering: [] });
+  t.strictSame(leftovers(world), []);
 });
