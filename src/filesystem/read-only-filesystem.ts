@@ -83,6 +83,7 @@ export class ReadOnlyFilesystem implements Filesystem {
   readonly #directories: DirectoryCache;
   readonly #names: NameLookup;
   readonly #handles: HandleTable;
+  #isClosed = false;
 
   constructor(deps: ReadOnlyFilesystemDeps, options: ReadOnlyFilesystemOptions) {
     const { prefix, metadataTtlMs, platform, inodeBits } = options;
@@ -168,6 +169,8 @@ export class ReadOnlyFilesystem implements Filesystem {
   }
 
   async read({ handle, offset, target, signal }: ReadRequest): Promise<number> {
+    // All handles are gone then, though the kernel has not heard of it yet.
+    if (this.#isClosed) throw new FilesystemError('interrupted', 'the mount is closing');
     const file = this.#handles.get(handle);
     if (!Number.isSafeInteger(offset) || offset < 0) {
       throw new FilesystemError('invalid_argument', `offset must be an integer ≥ 0, got ${offset}`);
@@ -200,6 +203,7 @@ export class ReadOnlyFilesystem implements Filesystem {
   }
 
   close(): void {
+    this.#isClosed = true;
     for (const handle of this.#handles.ids()) this.release(handle);
     this.#names.close();
     this.#directories.close();

@@ -50,10 +50,11 @@ export interface FuseOperations {
   open(path: string, flags: number, reply: Reply<[handle: number]>): void;
   read(path: string, handle: number, target: Buffer, length: number, offset: number, reply: Reply): void;
   release(path: string, handle: number, reply: Reply): void;
+  rename(path: string, target: string, reply: Reply): void;
   statfs(path: string, reply: Reply<[FuseStatfs]>): void;
 }
 
-/** The operations that would change something. Their last argument is the reply. */
+/** The operations that would change something, but for `rename`. Their last argument is the reply. */
 export const WRITE_OPERATIONS = [
   'write',
   'create',
@@ -61,7 +62,6 @@ export const WRITE_OPERATIONS = [
   'mknod',
   'unlink',
   'rmdir',
-  'rename',
   'link',
   'symlink',
   'chmod',

@@ -23,12 +23,11 @@ export function mountOptions(
 ): string {
   const entryTtlS = Math.min(metadataTtlMs, ENTRY_TTL_MS_MAX) / 1000;
   const options = [
-    'ro',
+    // Not `ro`: a replaced object is set apart by a rename, see version-split.ts. Sluice refuses all else itself.
     'nosuid',
     'nodev',
-    // Permission bits are checked by the kernel.
-    'default_permissions',
-    ...(allowOther ? ['allow_other'] : []),
+    // Who may do what is for the kernel to check when others see the mount.
+    ...(allowOther ? ['allow_other', 'default_permissions'] : []),
     // Our inode numbers instead of libfuse's counter.
     'use_ino',
     `entry_timeout=${entryTtlS}`,

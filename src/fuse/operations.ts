@@ -16,10 +16,12 @@ import { errnoOf } from './errno.js';
 import { WRITE_OPERATIONS } from './fuse-native.js';
 import type { FuseOperations, FuseStat, FuseStatfs, Reply, WriteOperations } from './fuse-native.js';
 import { parentOf, PathNodes } from './path-nodes.js';
+import type { VersionSplit } from './version-split.js';
 
 export interface OperationsDeps {
   readonly filesystem: Filesystem;
   readonly logger: Logger;
+  readonly split: VersionSplit;
 }
 
 /** From <sys/stat.h> and <fcntl.h>; the same on Linux and macOS. */
@@ -53,6 +55,7 @@ export function createOperations(deps: OperationsDeps, platform: Platform): Fuse
 
   return {
     ...writeOperations(-errnoOf('read_only', platform)),
+    rename: (path, target, reply) => void answer('rename', path, reply, () => requests.rename(path, target)),
     getattr: (path, reply) => void answer('getattr', path, reply, () => requests.getattr(path)),
     fgetattr: (path, handle, reply) => void answer('fgetattr', path, reply, () => requests.fgetattr(handle)),
     readdir: (path, reply) => void answer('readdir', path, reply, () => requests.readdir(path)),
@@ -64,7 +67,6 @@ export function createOperations(deps: OperationsDeps, platform: Platform): Fuse
   };
 }
 
-/** The kernel refuses these itself on a read-only mount; root may remount it writable. */
 function writeOperations(status: number): WriteOperations {
   const refuse = (...args: readonly unknown[]) => (args.at(-1) as (status: number) => void)(status);
   return Object.fromEntries(WRITE_OPERATIONS.map((name) => [name, refuse])) as WriteOperations;
@@ -73,14 +75,19 @@ function writeOperations(status: number): WriteOperations {
 /** The work of each request: async throughout, so that whatever is thrown becomes a rejection. */
 class Requests {
   readonly #filesystem: Filesystem;
+  readonly #split: VersionSplit;
   readonly #paths: PathNodes;
 
-  constructor({ filesystem }: OperationsDeps) {
+  constructor({ filesystem, split }: OperationsDeps) {
     this.#filesystem = filesystem;
+    this.#split = split;
     this.#paths = new PathNodes(filesystem);
   }
 
   async getattr(path: string): Promise<[number, FuseStat]> {
+    if (this.#split.stateOf(path) === 'target') throw new FilesystemError('not_found', 'not taken yet');
+    this.#refuseApart(path);
+    await this.#split.beforeLookup(path);
     return [0, statOf(await this.#paths.resolve(path))];
   }
 
@@ -98,17 +105,33 @@ class Requests {
   }
 
   /**
-   * Opens the version whose attributes the kernel was told last, hence without waiting for the network. When that is
-   * outdated the answer is ESTALE, upon which Linux looks the path up again and repeats the open by itself.
-   *
-   * Pages that reads of an older version still fill are locked until those are answered, and the kernel drops all
-   * pages of the inode after this reply: so none of them is seen by the new handle.
+   * Opens the version whose attributes the kernel was told last, hence without waiting for the network. ESTALE when
+   * that is outdated, or when the kernel's inode had to be left to an older version: Linux then looks the path up
+   * again and repeats the open by itself.
    */
   async open(path: string, flags: number): Promise<[number, number]> {
+    this.#refuseApart(path);
     const node = this.#paths.lastKnown(path) ?? (await this.#paths.resolve(path)).node;
     const handle = this.#filesystem.open(node, { write: (flags & O_ACCMODE) !== 0 });
+    const isShared = this.#split.isNeeded(path, node);
+    if (!isShared) this.#split.opened(path, node, handle);
+    // Reads of older versions have been ended; they hold the inode until they are answered.
     await this.#filesystem.readsOfOlderVersionsEnded(handle);
-    return [0, handle];
+    if (!isShared) return [0, handle];
+    this.#filesystem.release(handle);
+    await this.#split.begin(path);
+    throw new FilesystemError('stale', `${path} gets another inode: look it up again`);
+  }
+
+  async rename(path: string, target: string): Promise<[number]> {
+    if (this.#split.accept(path, target)) return [0];
+    throw new FilesystemError('read_only', `the mount is read-only: cannot rename ${path}`);
+  }
+
+  /** @throws FilesystemError stale: the kernel looks up the name that the inode had */
+  #refuseApart(path: string): void {
+    if (this.#split.stateOf(path) === 'apart')
+      throw new FilesystemError('stale', 'an older version, set apart');
   }
 
   async read(handle: number, target: Uint8Array, offset: number): Promise<[number]> {
@@ -117,6 +140,7 @@ class Requests {
 
   async release(handle: number): Promise<[number]> {
     this.#filesystem.release(handle);
+    this.#split.released(handle);
     return [0];
   }
 
@@ -158,7 +182,7 @@ const EXPECTED: ReadonlySet<FilesystemErrorCode> = new Set([
 function logFailure(logger: Logger, operation: string, path: string, error: unknown): void {
   if (!(error instanceof FilesystemError)) {
     logger.error({ operation, path, err: error }, `${operation} failed by a bug`);
-  } else if (EXPECTED.has(error.code) || (error.code === 'stale' && operation === 'open')) {
+  } else if (EXPECTED.has(error.code) || (error.code === 'stale' && operation !== 'read')) {
     logger.debug({ operation, path, code: error.code }, `${operation}: ${error.message}`);
   } else {
     logger.warn({ operation, path, code: error.code, err: error.cause }, `${operation}: ${error.message}`);

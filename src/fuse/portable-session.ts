@@ -18,7 +18,7 @@ import { createFuse, loadFuseNative } from './fuse-native.js';
 import type { Fuse } from './fuse-native.js';
 import { checkFuseSupport, thisMachine } from './fuse-support.js';
 import { mountOptions } from './mount-options.js';
-import { topmostMountAt } from './mount-table.js';
+import { isFuseMount, topmostMountAt } from './mount-table.js';
 import type { MountTableEntry } from './mount-table.js';
 import { prepareMountpoint } from './mountpoint.js';
 import { createOperations } from './operations.js';
@@ -26,6 +26,7 @@ import { MountError } from './session.js';
 import type { Session, SessionCapabilities, SessionFactory, SessionOptions } from './session.js';
 import { removeMount, unmountSystem } from './unmount.js';
 import type { UnmountSystem } from './unmount.js';
+import { VersionSplit } from './version-split.js';
 
 export const PORTABLE_CAPABILITIES: SessionCapabilities = {
   driver: 'portable',
@@ -74,23 +75,23 @@ export class PortableSession implements Session {
   }
 
   async mount(): Promise<void> {
-    const { filesystem, logger, system } = this.#deps;
+    const { filesystem, logger, clock, system } = this.#deps;
     const { mountpoint, allowOther } = this.#options;
     checkFuseSupport(thisMachine(loadFuseNative), { allowOther });
     await prepareMountpoint(mountpoint, system, logger);
 
-    const before = await system.readMountTable();
-    const operations = createOperations({ filesystem, logger }, system.platform);
+    const split = new VersionSplit({ run: system.run, clock, logger }, mountpoint);
+    const operations = createOperations({ filesystem, logger, split }, system.platform);
     const fuse = createFuse(mountpoint, operations, mountOptions(this.#options, system.platform));
     try {
       await this.#started(fuse);
       const entry = topmostMountAt(await system.readMountTable(), mountpoint);
-      if (!entry || before.some(({ id }) => id === entry.id)) {
+      if (!entry || !isFuseMount(entry)) {
         throw new MountError('mount_failed', `the mount does not appear at ${mountpoint} in the mount table`);
       }
       this.#mounted = { fuse, entry };
     } catch (error) {
-      await this.#undoMount(before);
+      await this.#undoMount();
       fuse.close(() => {});
       throw error;
     }
@@ -135,13 +136,13 @@ export class PortableSession implements Session {
     }
   }
 
-  /** Whatever of a failed mount is there goes. */
-  async #undoMount(before: readonly MountTableEntry[]): Promise<void> {
+  /** Whatever of a failed mount is there goes; nothing was mounted there before, as `prepareMountpoint` saw. */
+  async #undoMount(): Promise<void> {
     const { system, logger } = this.#deps;
     const { mountpoint } = this.#options;
     try {
       const entry = topmostMountAt(await system.readMountTable(), mountpoint);
-      if (entry && !before.some(({ id }) => id === entry.id)) await removeMount(mountpoint, 'force', system);
+      if (entry && isFuseMount(entry)) await removeMount(mountpoint, 'force', system);
     } catch (error) {
       logger.warn({ mountpoint, err: error }, 'a mount that failed could not be removed');
     }
@@ -159,7 +160,7 @@ export class PortableSession implements Session {
     const { system, logger } = this.#deps;
     const { mountpoint } = this.#options;
     if (!this.#mounted || this.#isEnded) return false;
-    const { id, device } = this.#mounted.entry;
+    const { id, device, mountpoint: place } = this.#mounted.entry;
     let table: readonly MountTableEntry[];
     try {
       table = await system.readMountTable();
@@ -167,9 +168,12 @@ export class PortableSession implements Session {
       logger.warn({ err: error }, 'the mount table cannot be read: the mount is taken to be there');
       return true;
     }
-    const ours = table.find((entry) => entry.id === id && entry.device === device);
+    // The kernel gives ids and devices to new mounts again, hence all three.
+    const ours = table.find(
+      (entry) => entry.id === id && entry.device === device && entry.mountpoint === place,
+    );
     if (!ours) return false;
-    const topmost = topmostMountAt(table, ours.mountpoint);
+    const topmost = topmostMountAt(table, place);
     if (mustBeTopmost && topmost && topmost !== ours) {
       const over = `${topmost.source} is mounted over it`;
       throw new MountError('unmount_failed', `cannot unmount ${mountpoint}: ${over}; unmount that first`);

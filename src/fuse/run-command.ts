@@ -2,7 +2,8 @@
  * Runs one of the system's own small programs (umount, fusermount3, diskutil, …): no shell, a deadline, and no
  * exception: the caller decides by what happened.
  */
-import { execFile } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { readdirSync, readlinkSync } from 'node:fs';
 import { systemClock } from '../runtime/clock.js';
 import type { Clock } from '../runtime/clock.js';
 
@@ -33,12 +34,19 @@ export type RunCommand = (
 
 export const runCommand: RunCommand = (file, args, { timeoutMs, clock = systemClock }) => {
   return new Promise((resolve) => {
-    const child = execFile(file, args, (error, stdout, stderr) => {
+    const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe', ...withoutFuseDevice()] });
+    let stdout = '';
+    let stderr = '';
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+    child.once('error', (error) => {
+      cancelTimer();
+      resolve({ kind: 'not_started', complaint: error.message });
+    });
+    child.once('close', (exitCode) => {
       cancelTimer();
       const complaint = stderr.trim().split('\n', 1)[0] ?? '';
-      if (!error) resolve({ kind: 'exited', exitCode: 0, stdout, complaint });
-      else if (typeof error.code === 'string') resolve({ kind: 'not_started', complaint: error.message });
-      else resolve({ kind: 'exited', exitCode: error.code ?? undefined, stdout, complaint });
+      resolve({ kind: 'exited', exitCode: exitCode ?? undefined, stdout, complaint });
     });
     // A child that waits for a hung file system cannot be killed: do not wait for its end, and do not let it hold
     // this process.
@@ -51,3 +59,27 @@ export const runCommand: RunCommand = (file, args, { timeoutMs, clock = systemCl
     });
   });
 };
+
+/**
+ * libfuse 2 opens /dev/fuse without close-on-exec. A child that had it and waited for our mount would keep the
+ * connection alive after this process was killed, and wait for ever: give it nothing in that place.
+ */
+function withoutFuseDevice(): 'ignore'[] {
+  let last = 2;
+  try {
+    for (const name of readdirSync('/proc/self/fd')) {
+      if (Number(name) > last && isFuseDevice(name)) last = Number(name);
+    }
+  } catch {
+    // No /proc: not Linux.
+  }
+  return Array.from({ length: last - 2 }, () => 'ignore');
+}
+
+function isFuseDevice(descriptor: string): boolean {
+  try {
+    return readlinkSync(`/proc/self/fd/${descriptor}`) === '/dev/fuse';
+  } catch {
+    return false;
+  }
+}

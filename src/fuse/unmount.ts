@@ -36,8 +36,27 @@ export function unmountSystem(platform: Platform): UnmountSystem {
     isRoot: process.geteuid?.() === 0,
     readMountTable: mountTableReader(platform),
     run: runCommand,
-    abortConnection: (minor) => writeFile(`/sys/fs/fuse/connections/${minor}/abort`, '1'),
+    abortConnection,
   };
+}
+
+const CONNECTIONS = '/sys/fs/fuse/connections';
+
+/** Where the control file system is not mounted (containers, small systems) it is for the moment; root may do so. */
+async function abortConnection(minor: string): Promise<void> {
+  const abort = () => writeFile(`${CONNECTIONS}/${minor}/abort`, '1');
+  try {
+    await abort();
+  } catch {
+    const options = { timeoutMs: COMMAND_TIMEOUT_MS };
+    const mounted = await runCommand('mount', ['-i', '-t', 'fusectl', 'fusectl', CONNECTIONS], options);
+    if (mounted.kind !== 'exited' || mounted.exitCode !== 0) throw new Error('no FUSE control file system');
+    try {
+      await abort();
+    } finally {
+      await runCommand('umount', ['-i', CONNECTIONS], options);
+    }
+  }
 }
 
 /**
