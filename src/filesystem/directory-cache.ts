@@ -65,7 +65,7 @@ export class DirectoryCache {
     this.#listings = new LRUCache<string, CachedListing>({
       maxSize: options.cachedEntriesMax,
       sizeCalculation: (listing) => listing.nodes.length + 1,
-      dispose: ({ pinned }) => {
+      disposeAfter: ({ pinned }) => {
         for (const id of pinned) deps.nodes.unpin(id);
       },
     });
@@ -162,9 +162,10 @@ export class DirectoryCache {
     const before = this.#listings.peek(path);
     const isOlder = before !== undefined && before.checkedMs > checkedMs;
     if (!isOlder) {
-      // Names of the listing before that this one lacks are gone; those it has were just checked.
-      for (const node of before?.nodes ?? [])
-        if (node.checkedMs < checkedMs) nodes.remove(node.path, checkedMs);
+      // Names of the listing before that this one lacks are gone; those it has were just checked or replaced.
+      for (const node of before?.nodes ?? []) {
+        if (node.attached && node.checkedMs < checkedMs) nodes.remove(node.path, checkedMs);
+      }
       this.#listings.delete(path);
       if (listing.exists && listing.nodes.length < this.#options.cachedEntriesMax) {
         this.#listings.set(path, listing);

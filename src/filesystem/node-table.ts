@@ -70,7 +70,8 @@ export class NodeTable {
     this.#inodes = new Inodes(inodeBits);
     this.#unpinned = new LRUCache<NodeId, MutableNode>({
       max: unpinnedMax,
-      dispose: (node, _id, reason) => {
+      // `disposeAfter` and not `dispose`: within the latter the cache may not be used.
+      disposeAfter: (node, _id, reason) => {
         if (reason === 'evict') this.#forget(node);
       },
     });
