@@ -12,7 +12,6 @@ import type { ListPage, ObjectInfo, ObjectStore } from '../object-store/object-s
 import { DirectoryListing } from './directory-listing.js';
 import type { ListedDirectory, ListedName } from './directory-listing.js';
 import { FilesystemError } from './errors.js';
-import type { NodeId } from './filesystem.js';
 import { Flights } from './flights.js';
 import type { Flight } from './flights.js';
 import { HiddenKeys } from './hidden-keys.js';
@@ -45,15 +44,11 @@ export interface Listing {
   readonly checkedMs: number;
 }
 
-interface CachedListing extends Listing {
-  readonly pinned: readonly NodeId[];
-}
-
 export class DirectoryCache {
   readonly #deps: DirectoryCacheDeps;
   readonly #options: DirectoryCacheOptions;
   readonly #flights: Flights<Listing>;
-  readonly #listings: LRUCache<string, CachedListing>;
+  readonly #listings: LRUCache<string, Listing>;
   readonly #hidden: HiddenKeys;
   #listedCount = 0;
 
@@ -62,12 +57,10 @@ export class DirectoryCache {
     this.#options = options;
     this.#flights = new Flights(deps.clock, options.metadataTtlMs);
     this.#hidden = new HiddenKeys(deps.logger);
-    this.#listings = new LRUCache<string, CachedListing>({
+    this.#listings = new LRUCache<string, Listing>({
       maxSize: options.cachedEntriesMax,
       sizeCalculation: (listing) => listing.nodes.length + 1,
-      disposeAfter: ({ pinned }) => {
-        for (const id of pinned) deps.nodes.unpin(id);
-      },
+      disposeAfter: (listing) => this.#unpin(listing),
     });
   }
 
@@ -145,20 +138,18 @@ export class DirectoryCache {
     if (exists) nodes.show(path, { kind: 'directory', modifiedMs: listed.markerModifiedMs }, checkedMs);
     else nodes.remove(path, checkedMs);
 
-    const pinned: NodeId[] = [];
-    const shown = listed.names.map((entry) => {
-      const node = nodes.show(childPath(path, entry.name), factsOf(entry), checked(entry.checkedMs));
-      if (nodes.pin(node.id)) pinned.push(node.id);
-      return node;
-    });
-    const listing: CachedListing = { nodes: shown, exists, checkedMs, pinned };
+    const shown = listed.names.map((entry) =>
+      nodes.showPinned(childPath(path, entry.name), factsOf(entry), checked(entry.checkedMs)),
+    );
+    const listing: Listing = { nodes: shown, exists, checkedMs };
     this.#keep(path, listing);
     return listing;
   }
 
-  #keep(path: string, listing: CachedListing): void {
+  /** The nodes are pinned for the listing: they stay so if it is kept. */
+  #keep(path: string, listing: Listing): void {
     const { nodes } = this.#deps;
-    const { checkedMs, pinned } = listing;
+    const { checkedMs } = listing;
     const before = this.#listings.peek(path);
     const isOlder = before !== undefined && before.checkedMs > checkedMs;
     if (!isOlder) {
@@ -172,7 +163,11 @@ export class DirectoryCache {
         return;
       }
     }
-    for (const id of pinned) nodes.unpin(id);
+    this.#unpin(listing);
+  }
+
+  #unpin(listing: Listing): void {
+    for (const node of listing.nodes) this.#deps.nodes.unpin(node.id);
   }
 }
 

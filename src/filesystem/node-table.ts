@@ -103,18 +103,16 @@ export class NodeTable {
    * shows the same version or was learnt by a later request, else a new one with the same inode number.
    */
   show(path: string, facts: NodeFacts, checkedMs: number): Node {
-    const known = this.#byPath.get(path);
-    if (!known) return this.#create(path, facts, checkedMs);
-    if (known.checkedMs > checkedMs) return known;
-    if (!isSameVersion(known, facts)) {
-      const successor = this.#create(path, facts, checkedMs, known.inode);
-      this.#detach(known);
-      return successor;
-    }
-    known.checkedMs = checkedMs;
-    known.modifiedMs = facts.modifiedMs ?? known.modifiedMs;
-    if (facts.kind === 'file') known.archived = facts.archived;
-    return known;
+    const node = this.#show(path, facts, checkedMs);
+    if (node.pins === 0) this.#unpinned.set(node.id, node);
+    return node;
+  }
+
+  /** As `show`, and pins the node, without passing it through the unpinned ones. */
+  showPinned(path: string, facts: NodeFacts, checkedMs: number): Node {
+    const node = this.#show(path, facts, checkedMs);
+    this.pin(node.id);
+    return node;
   }
 
   /** A request sent at `checkedMs` showed that there is nothing at `path`. The root always exists. */
@@ -133,7 +131,7 @@ export class NodeTable {
   pin(id: NodeId): boolean {
     const node = this.#byId.get(id);
     if (!node) return false;
-    if (node.pins++ === 0) this.#unpinned.delete(id);
+    if (node.pins++ === 0 && this.#unpinned.has(id)) this.#unpinned.delete(id);
     return true;
   }
 
@@ -143,6 +141,22 @@ export class NodeTable {
     if (--node.pins > 0) return;
     if (node.attached) this.#unpinned.set(id, node);
     else this.#forget(node);
+  }
+
+  /** The caller takes care of a node without pins. */
+  #show(path: string, facts: NodeFacts, checkedMs: number): MutableNode {
+    const known = this.#byPath.get(path);
+    if (!known) return this.#create(path, facts, checkedMs);
+    if (known.checkedMs > checkedMs) return known;
+    if (!isSameVersion(known, facts)) {
+      const successor = this.#create(path, facts, checkedMs, known.inode);
+      this.#detach(known);
+      return successor;
+    }
+    known.checkedMs = checkedMs;
+    known.modifiedMs = facts.modifiedMs ?? known.modifiedMs;
+    if (facts.kind === 'file') known.archived = facts.archived;
+    return known;
   }
 
   #create(path: string, facts: NodeFacts, checkedMs: number, inodeKnown?: number): MutableNode {
@@ -163,7 +177,6 @@ export class NodeTable {
     };
     this.#byId.set(node.id, node);
     this.#byPath.set(path, node);
-    this.#unpinned.set(node.id, node);
     return node;
   }
 

@@ -51,7 +51,7 @@ export interface ReadOnlyFilesystemOptions extends Ownership {
 
 export interface FilesystemLimits {
   readonly openHandlesMax: number;
-  /** Entries of all cached listings together, about 400 bytes each. */
+  /** Entries of all cached listings together, about 220 bytes each. */
   readonly cachedEntriesMax: number;
   /** Entries of one directory; listing a larger one fails. */
   readonly directoryEntriesMax: number;

@@ -36,24 +36,34 @@ function replied<Values extends unknown[] = []>(
 ): Promise<[status: number, ...values: Partial<Values>]> {
   return new Promise((resolve) => {
     let isReplied = false;
-    call((status: number, ...values: Partial<Values>) => {
+    const reply = (status: number, ...values: Partial<Values>) => {
       if (isReplied) throw new Error('replied twice');
       isReplied = true;
       resolve([status, ...values]);
-    });
+    };
+    call(reply as unknown as Reply<Values>);
   });
 }
 
-/** A filesystem of which every method throws `error`, at once or as a rejection. */
-function failing(error: Error, isAsync: boolean): Filesystem {
-  const fail = () => {
-    if (isAsync) return Promise.reject(error);
+/** A filesystem of which every method throws `error`; those that may wait do so at once or as a rejection. */
+function failing(error: Error, isRejecting: boolean): Filesystem {
+  const fail = (): never => {
     throw error;
   };
-  const known = { lookup: fail, readDirectory: fail, read: fail, open: fail, release: fail, statfs: fail };
-  return new Proxy({} as Filesystem, {
-    get: (_target, name) => known[name as keyof typeof known] ?? fail,
-  });
+  const failSomehow = isRejecting ? async () => fail() : fail;
+  const root = new FilesystemRig().filesystem;
+  return {
+    getAttributes: (node) => root.getAttributes(node),
+    lookup: failSomehow,
+    readDirectory: failSomehow,
+    read: failSomehow,
+    readsOfOlderVersionsEnded: failSomehow,
+    getHandleAttributes: fail,
+    open: fail,
+    release: fail,
+    statfs: fail,
+    close: fail,
+  };
 }
 
 t.test('whatever a filesystem throws becomes one errno, logged once', async (t) => {
@@ -64,8 +74,8 @@ t.test('whatever a filesystem throws becomes one errno, logged once', async (t) 
     [new TypeError('bug'), -5, 50],
   ] as const;
   for (const [error, status, level] of cases) {
-    for (const isAsync of [true, false]) {
-      const { operations, lines } = operationsOn(failing(error, isAsync));
+    for (const isRejecting of [true, false]) {
+      const { operations, lines } = operationsOn(failing(error, isRejecting));
       t.same(await replied<[FuseStat]>((reply) => operations.getattr('/a', reply)), [status]);
       t.same(
         await replied<[readonly string[], readonly FuseStat[]]>((reply) => operations.readdir('/', reply)),
