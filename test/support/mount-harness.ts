@@ -14,7 +14,7 @@ import type { Test } from 'tap';
 import { parseMountinfo } from '../../src/fuse/mount-table.js';
 import type { StatusReport } from '../../src/observability/status-report.js';
 import { startS3Server } from '../../src/s3-server/server.js';
-import type { S3Server } from '../../src/s3-server/server.js';
+import type { S3Server, S3ServerOptions } from '../../src/s3-server/server.js';
 import { eventually, run } from './processes.js';
 import type { Finished, RunOptions } from './processes.js';
 
@@ -66,10 +66,10 @@ export function cleanEnvironment(scratch: string): NodeJS.ProcessEnv {
   };
 }
 
-export async function startWorld(t: Test): Promise<World> {
+export async function startWorld(t: Test, serverOptions: Partial<S3ServerOptions> = {}): Promise<World> {
   const scratch = mkdtempSync(join(tmpdir(), 'sluice-test-'));
   mkdirSync(join(scratch, 'run'), { mode: 0o700 });
-  const server = await startS3Server({ dir: join(scratch, 's3') });
+  const server = await startS3Server({ dir: join(scratch, 's3'), ...serverOptions });
   await server.createBucket(BUCKET);
   const env = cleanEnvironment(scratch);
   const daemons: Daemon[] = [];
