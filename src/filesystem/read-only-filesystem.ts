@@ -110,8 +110,8 @@ export class ReadOnlyFilesystem implements Filesystem {
     const directory = this.#directoryNode(parent);
     const node = await translated(this.#names.find(directory.path, name));
     if (!node) throw new FilesystemError('not_found', `no such name: ${JSON.stringify(name)}`);
-    // The kernel will cut the one inode of the path to the size shown now: an older handle could take that cut for
-    // the end of its own version. The same size changes nothing until somebody opens the newer version.
+    // The one inode of the path is to be set apart before another size is shown, which reads under way would hold up.
+    // The same size changes nothing until somebody opens the newer version.
     if (!this.#options.versionsApart)
       this.#handles.supersedeOthers(node, (older) => older.size !== node.size);
     return this.#entry(node);

@@ -8,20 +8,14 @@ import type { SessionOptions } from './session.js';
 /** fuse-native cuts the whole string at 1023 bytes without a word: the source is the only part that can be long. */
 const SOURCE_BYTES_MAX = 512;
 
-/** The kernel cannot be told of changes through this driver: it forgets names by itself after at most so long. */
-const ENTRY_TTL_MS_MAX = 1_000;
-/**
- * And it relies on no attributes at all. Its inode of a path is shared by all versions: when the object shrank, a
- * reader of the older version would meet the new size as an early end of file, without Sluice being asked. With
- * attributes that are never fresh the kernel asks before it believes in an end, and the answer is ESTALE.
- */
-const ATTRIBUTE_TTL_S = 0;
+/** The kernel cannot be told of changes through this driver: it forgets by itself after at most so long. */
+const KERNEL_TTL_MS_MAX = 1_000;
 
 export function mountOptions(
   { source, allowOther, metadataTtlMs }: SessionOptions,
   platform: Platform,
 ): string {
-  const entryTtlS = Math.min(metadataTtlMs, ENTRY_TTL_MS_MAX) / 1000;
+  const ttlS = Math.min(metadataTtlMs, KERNEL_TTL_MS_MAX) / 1000;
   const options = [
     // Not `ro`: a replaced object is set apart by a rename, see version-split.ts. Sluice refuses all else itself.
     'nosuid',
@@ -30,10 +24,10 @@ export function mountOptions(
     ...(allowOther ? ['allow_other', 'default_permissions'] : []),
     // Our inode numbers instead of libfuse's counter.
     'use_ino',
-    `entry_timeout=${entryTtlS}`,
+    `entry_timeout=${ttlS}`,
     // Sluice remembers absent names itself and knows when they may have come into being.
     'negative_timeout=0',
-    `attr_timeout=${ATTRIBUTE_TTL_S}`,
+    `attr_timeout=${ttlS}`,
     `fsname=${encodeSource(source)}`,
     ...(platform === 'darwin' ? darwinOptions(source) : ['subtype=sluice']),
   ];

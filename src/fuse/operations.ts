@@ -8,7 +8,7 @@
 import { FilesystemError } from '../filesystem/errors.js';
 import type { FilesystemErrorCode } from '../filesystem/errors.js';
 import { ROOT_NODE } from '../filesystem/filesystem.js';
-import type { Filesystem, NodeEntry } from '../filesystem/filesystem.js';
+import type { Filesystem, HandleId, NodeEntry, NodeId } from '../filesystem/filesystem.js';
 import type { Platform } from '../filesystem/keys.js';
 import type { Logger } from '../observability/logger.js';
 import { assert } from '../runtime/assert.js';
@@ -88,7 +88,21 @@ class Requests {
     if (this.#split.stateOf(path) === 'target') throw new FilesystemError('not_found', 'not taken yet');
     this.#refuseApart(path);
     await this.#split.beforeLookup(path);
-    return [0, statOf(await this.#paths.resolve(path))];
+    return [0, statOf(this.#versionToShow(path, await this.#paths.resolve(path)))];
+  }
+
+  /**
+   * The version that the kernel is told of: the newest, unless its inode must first be set apart for handles of an
+   * older one of another size, which is shown until then.
+   */
+  #versionToShow(path: string, newest: NodeEntry): NodeEntry {
+    const open = this.#split.openVersion(path);
+    const older = open === undefined ? undefined : this.#filesystem.getAttributes(open);
+    if (!older || newest.attributes.kind === 'directory') return newest;
+    if (older.attributes.size === newest.attributes.size) return newest;
+    this.#split.start(path);
+    this.#paths.remember(path, older.node);
+    return older;
   }
 
   /** Of the version that is open, without a lookup: the path may lead to another one, or nowhere, by now. */
@@ -111,16 +125,29 @@ class Requests {
    */
   async open(path: string, flags: number): Promise<[number, number]> {
     this.#refuseApart(path);
-    const node = this.#paths.lastKnown(path) ?? (await this.#paths.resolve(path)).node;
-    const handle = this.#filesystem.open(node, { write: (flags & O_ACCMODE) !== 0 });
-    const isShared = this.#split.isNeeded(path, node);
+    const node = this.#paths.lastKnown(path);
+    if (node === undefined) throw outdated(path);
+    const handle = await this.#openVersion(path, node, (flags & O_ACCMODE) !== 0);
+    const open = this.#split.openVersion(path);
+    const isShared = open !== undefined && open !== node;
     if (!isShared) this.#split.opened(path, node, handle);
     // Reads of older versions have been ended; they hold the inode until they are answered.
     await this.#filesystem.readsOfOlderVersionsEnded(handle);
     if (!isShared) return [0, handle];
     this.#filesystem.release(handle);
     await this.#split.begin(path);
-    throw new FilesystemError('stale', `${path} gets another inode: look it up again`);
+    throw outdated(path);
+  }
+
+  async #openVersion(path: string, node: NodeId, write: boolean): Promise<HandleId> {
+    try {
+      return this.#filesystem.open(node, { write });
+    } catch (error) {
+      // Not the newest version any more: the newest one needs an inode of its own, if this one is in use.
+      const isOutdated = error instanceof FilesystemError && error.code === 'stale';
+      if (isOutdated && this.#split.openVersion(path) !== undefined) await this.#split.begin(path);
+      throw error;
+    }
   }
 
   async rename(path: string, target: string): Promise<[number]> {
@@ -157,6 +184,10 @@ class Requests {
     assert(entry, 'the root has attributes');
     return statOf(entry);
   }
+}
+
+function outdated(path: string): FilesystemError {
+  return new FilesystemError('stale', `${path} must be looked up again`);
 }
 
 function statOf({ attributes }: NodeEntry): FuseStat {

@@ -26,6 +26,11 @@ export class PathNodes {
     return path === '/' ? ROOT_NODE : this.#known.get(path);
   }
 
+  /** The kernel is told of `node`, though it is not the newest version of `path`. */
+  remember(path: string, node: NodeId): void {
+    this.#known.set(path, node);
+  }
+
   /** The node of `path` now. @throws FilesystemError as `lookup` */
   async resolve(path: string): Promise<NodeEntry> {
     if (path === '/') return this.#root();

@@ -7,9 +7,12 @@
  * and the next lookup of the path makes a new inode. A child process does it, since this one must never wait for its
  * own mount; of all renames the driver lets only these pass, known by their random names.
  *
+ * Until then the kernel is told nothing of a version of another size: it would cut the inode to that size, and a reader
+ * of the older version would take the cut for the end of the file.
+ *
  * Who may wait for what: libfuse carries out a rename when no other request is under way on the inode. So OPEN waits
  * only until the rename has been begun (the kernel asks for the new name), answers ESTALE, and the kernel's next
- * lookup of the path waits for the end. Another process's stat of the inode may be what the rename waits for; it
+ * lookup of the path waits for the end; other lookups show the older version meanwhile. Another process's stat of the inode may be what the rename waits for; it
  * cannot be told from a lookup, hence the limit `LOOKUP_WAIT_MS`.
  */
 import { randomUUID } from 'node:crypto';
@@ -79,16 +82,20 @@ export class VersionSplit {
     if (--inode.handles === 0 && this.#byPath.get(inode.path) === inode) this.#byPath.delete(inode.path);
   }
 
-  /** True when handles of another version than `node` are open on the inode that the kernel has for `path`. */
-  isNeeded(path: string, node: NodeId): boolean {
-    const inode = this.#byPath.get(path);
-    return inode !== undefined && inode.node !== node;
+  /** The version whose handles are open on the inode that the kernel has for `path`. */
+  openVersion(path: string): NodeId | undefined {
+    return this.#byPath.get(path)?.node;
   }
 
-  /** Starts to set the inode of `path` apart; resolves when OPEN is to be answered with ESTALE. */
+  /** Starts to set the inode of `path` apart, unless that is under way. */
+  start(path: string): void {
+    if (!this.#splits.has(path)) this.#start(path);
+  }
+
+  /** As `start`; resolves when OPEN is to be answered with ESTALE. */
   async begin(path: string): Promise<void> {
-    const split = this.#splits.get(path) ?? this.#start(path);
-    await split.begun.promise;
+    this.start(path);
+    await this.#splits.get(path)?.begun.promise;
   }
 
   /** A lookup of `path`: resolves at once, but for one that would find the inode that is being set apart. */
@@ -120,7 +127,7 @@ export class VersionSplit {
     return true;
   }
 
-  #start(path: string): Split {
+  #start(path: string): void {
     const directory = parentOf(path);
     const target = `${directory === '/' ? '' : directory}/${APART_PREFIX}${randomUUID()}`;
     const progress = { begun: new Deferred<void>(), ended: new Deferred<void>() };
@@ -128,7 +135,6 @@ export class VersionSplit {
     this.#splits.set(path, split);
     this.#targets.set(target, split);
     void this.#rename(split);
-    return split;
   }
 
   async #rename(split: Split): Promise<void> {

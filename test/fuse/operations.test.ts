@@ -212,6 +212,7 @@ t.test('an inode that cannot be set apart keeps the newer version from being ope
   t.same(await replied<[number]>((reply) => operations.open('/a', 0, reply)), [-116]);
   t.equal(rig.filesystem.stats().handles, 1);
   await replied((reply) => operations.release('/a', old, reply));
+  t.match(await replied<[FuseStat]>((reply) => operations.getattr('/a', reply)), [0, { size: 5 }]);
   t.match(
     await replied<[number]>((reply) => operations.open('/a', 0, reply)),
     [0],

@@ -251,8 +251,12 @@ t.test('an open file whose object was replaced', async (t) => {
     const handle = await fs.open(path('file'));
     await handle.read(Buffer.alloc(4096), 0, 4096, 2_000_000);
     await child.ask({ do: 'put', object: { key: 'file', seed: 2, size: 1000 } });
-    t.equal((await fs.stat(path('file'))).size, 1000);
-    await t.rejects(handle.read(Buffer.alloc(4096), 0, 4096, 2_004_096), ESTALE);
+    t.equal((await fs.stat(path('file'))).size, old.size, 'the first look sets the open version apart');
+    await t.rejects(handle.read(Buffer.alloc(4096), 0, 4096, 3_000_000), ESTALE);
+    let size = old.size;
+    while (size === old.size) ({ size } = await fs.stat(path('file')));
+    t.equal(size, 1000, 'the next ones show the newest');
+    await t.rejects(handle.read(Buffer.alloc(4096), 0, 4096, 3_500_000), ESTALE);
     await handle.close();
   });
 
