@@ -80,7 +80,10 @@ export async function removeMount(
     complaint ||= describe(program, result);
     if (result.kind !== 'not_started') break;
   }
-  throw new MountError('unmount_failed', `cannot unmount ${mountpoint}: ${complaint}. ${ADVICE[mode]}`);
+  throw new MountError(
+    'unmount_failed',
+    `cannot unmount ${mountpoint}: ${complaint.replace(/\.$/, '')}. ${ADVICE[mode]}`,
+  );
 }
 
 type Command = readonly [program: string, ...args: string[]];
@@ -129,7 +132,8 @@ function describe(program: string, result: CommandResult): string {
 }
 
 const ADVICE: Record<UnmountMode, string> = {
-  normal: 'Close what uses it, or unmount with --lazy (open files stay usable) or --force (they fail)',
+  normal:
+    'Close what uses it, or unmount with --lazy (it vanishes at once) or --force (what hangs in it ends, too)',
   lazy: 'Unmount with --force, which ends the requests under way',
   force: 'Unmount it as the user who mounted it, or as root',
 };
