@@ -143,7 +143,7 @@ t.test('each refusal says where, what was expected and what was got', (t) => {
     ],
     [
       { file: '# mine\n\nconnections-max = 0\n' },
-      `connections-max (${file}, line 3): expected a whole number from 1 to 256, got 0`,
+      `connections-max (${file}, line 3): expected a whole number from 2 to 256, got 0`,
     ],
     [{ file: 'trace-reads = "yes"' }, `trace-reads (${file}, line 1): expected true or false, got "yes"`],
     [{ flags: { 'trace-reads': 'maybe' } }, '--trace-reads: expected true or false, got "maybe"'],
