@@ -8,6 +8,7 @@ BIN := node_modules/.bin
 MOUNT_TESTS := $(shell find test/mount test/fault -name '*.test.ts' 2>/dev/null | sort)
 ALL_TESTS := $(shell find test -name '*.test.ts' 2>/dev/null | sort)
 UNIT_TESTS := $(filter-out $(MOUNT_TESTS),$(ALL_TESTS))
+SOURCES := $(shell find src test scripts -mindepth 1 -name '*.ts' -o -mindepth 1 -type d)
 compiled = $(patsubst %.ts,dist/%.js,$(1))
 TAP := $(BIN)/tap --reporter=tap --jobs=2 --timeout=300
 
@@ -21,8 +22,12 @@ demo: build ## Mount a bucket of an embedded S3 server and stream a large file t
 setup: ## Install what is missing: system packages (as root or with sudo) and npm packages
 	@scripts/setup.sh
 
-build: setup dist/test/support/mmap-reader ## Compile
-	@$(BIN)/tsc -p tsconfig.json && chmod +x dist/src/cli/main.js
+build: dist/.compiled dist/test/support/mmap-reader ## Compile what changed
+
+# Dated before the compiler reads, so that what is edited meanwhile is newer. Folders are there for removed files.
+dist/.compiled: package-lock.json tsconfig.json $(SOURCES) | setup
+	@mkdir -p dist && touch $@.begun
+	@$(BIN)/tsc -p tsconfig.json && chmod +x dist/src/cli/main.js && mv $@.begun $@
 
 # The one thing that tests cannot do in JavaScript: read a file by mmap.
 dist/test/support/mmap-reader: test/support/mmap-reader.c | setup
