@@ -45,14 +45,16 @@ export async function demoCommand(sizeText: string): Promise<number> {
   const stopRequests = new StopRequests();
   stopRequests.listenToSignals({ background: false });
   const cleanup: Cleanup = [];
+  let isClean = false;
   try {
     const stopped = stopRequests.first.then(({ reason, exitCode }) => {
       throw new CommandError(exitCode, `stopped by ${reason}`);
     });
     await Promise.race([showAll(size, cleanup), stopped]);
   } finally {
-    await undo(cleanup);
+    isClean = await undo(cleanup);
   }
+  if (!isClean) throw new CommandError(EXIT.mount, 'FAIL: the demo left something behind (above)');
   printLine('   Unmounted; the server, its folder and the mount point are gone.');
   printLine('');
   printLine('PASS: the object was read while it was fetched, and every byte is right.');
@@ -168,14 +170,15 @@ function sluice(args: readonly string[]): Promise<void> {
   });
 }
 
-/** Last first; what cannot be undone is said and keeps what it rests on, which somebody may still need. */
-async function undo(cleanup: Cleanup): Promise<void> {
+/** Last first; what cannot be undone is said and keeps what it rests on. Resolves with whether nothing is left. */
+async function undo(cleanup: Cleanup): Promise<boolean> {
   for (const step of cleanup.toReversed()) {
     try {
       await step();
     } catch (error) {
       printError(`the demo could not clean up: ${asError(error).message}`);
-      return;
+      return false;
     }
   }
+  return true;
 }

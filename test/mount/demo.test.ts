@@ -1,12 +1,13 @@
 /** `sluice demo`, which is what `make demo` runs: it proves what it says and leaves nothing, also when it is stopped. */
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { startProcess } from '../cli/live-process.js';
 import { cleanEnvironment, SLUICE } from '../support/mount-harness.js';
 
 /** Everything the demo may write lies below `home`; settings of the user that would spoil it are there, too. */
-function startDemo(t: { teardown(step: () => void): void }) {
+function startDemo(t: { teardown(step: () => void): void }, environment: NodeJS.ProcessEnv = {}) {
   const home = mkdtempSync('/tmp/slq-');
   t.teardown(() => rmSync(home, { recursive: true, force: true }));
   for (const name of ['run', 'tmp']) mkdirSync(join(home, name), { mode: 0o700 });
@@ -16,7 +17,11 @@ function startDemo(t: { teardown(step: () => void): void }) {
     SLUICE_PROFILE: 'none',
     HTTP_PROXY: 'http://127.0.0.1:1',
   };
-  const demo = startProcess(SLUICE, ['demo', '--size', '64MiB'], { ...cleanEnvironment(home), ...own });
+  const demo = startProcess(SLUICE, ['demo', '--size', '64MiB'], {
+    ...cleanEnvironment(home),
+    ...own,
+    ...environment,
+  });
   const leftBehind = () => [
     ...readdirSync(home, { recursive: true, encoding: 'utf8' }).filter((name) => !/^(run|tmp)$/.test(name)),
     ...readFileSync('/proc/self/mountinfo', 'utf8')
@@ -48,4 +53,24 @@ t.test('stopped in the middle, it cleans up all the same', async (t) => {
   t.equal(stderr, 'sluice: stopped by SIGINT\n');
   t.notMatch(stdout, /PASS/);
   t.strictSame(leftBehind(), []);
+});
+
+t.test('a mount that cannot be removed is said and fails the demo', async (t) => {
+  const programs = mkdtempSync('/tmp/slq-');
+  t.teardown(() => rmSync(programs, { recursive: true, force: true }));
+  const isRoot = process.geteuid?.() === 0;
+  // libfuse mounts through fusermount, so that the mount itself still succeeds.
+  const refusing = '#!/bin/sh\necho refused >&2\nexit 1\n';
+  const program = isRoot ? 'umount' : 'fusermount3';
+  writeFileSync(join(programs, program), refusing, { mode: 0o755 });
+  const { demo, leftBehind } = startDemo(t, { PATH: `${programs}:${process.env['PATH'] ?? ''}` });
+  const { code, stdout, stderr } = await demo.ended;
+  const [left] = leftBehind().flatMap((line) => / (\/tmp\/slq-\S+) /.exec(line)?.[1] ?? []);
+  if (left !== undefined)
+    execFileSync(isRoot ? 'umount' : 'fusermount3', isRoot ? ['-l', left] : ['-uz', left]);
+  t.ok(left, 'it is left mounted');
+  t.match(stderr, /could not clean up: cannot unmount .*: refused/);
+  t.match(stderr, /FAIL/);
+  t.notMatch(stdout, /PASS|Unmounted/);
+  t.equal(code, 3);
 });
