@@ -55,16 +55,38 @@ export interface MountDeps {
 export async function mountBucket(config: MountConfig, deps: MountDeps): Promise<MountedBucket> {
   const folder = createFolder(config, deps.logger);
   let objectStore: ObjectStore | undefined;
+  let layers: Layers | undefined;
   try {
     objectStore = await createS3ObjectStore(config, deps);
     await objectStore.check(config.prefix, deps.signal);
-    const layers = buildLayers(config, deps, objectStore, folder);
+    layers = buildLayers(config, deps, objectStore, folder);
     await layers.session.mount();
     return serve(config, deps, objectStore, folder, layers);
   } catch (error) {
-    objectStore?.close();
-    folder.remove();
+    takeDown(layers, objectStore, folder, deps.logger);
     throw error;
+  }
+}
+
+/** Top first; each step is taken whatever became of the one before. */
+function takeDown(
+  layers: Layers | undefined,
+  objectStore: ObjectStore | undefined,
+  folder: MountFolder,
+  logger: Logger,
+): void {
+  const steps = [
+    () => layers?.filesystem.close(),
+    () => layers?.stores.close(),
+    () => objectStore?.close(),
+    () => folder.remove(),
+  ];
+  for (const step of steps) {
+    try {
+      step();
+    } catch (error) {
+      logger.error({ err: error }, 'a layer did not come down cleanly');
+    }
   }
 }
 
@@ -103,7 +125,10 @@ function buildLayers(
       logger,
       metrics,
       reads,
-      createFile: (path, size) => new SparseFile(path, size),
+      createFile: (path, size) =>
+        new SparseFile(path, size, (err) =>
+          logger.warn({ err, path }, 'a temp file could not be closed or deleted'),
+        ),
       createFetcher: (target) =>
         new Downloader(
           target,
@@ -134,7 +159,7 @@ function serve(
   folder: MountFolder,
   layers: Layers,
 ): MountedBucket {
-  const { session, filesystem, stores } = layers;
+  const { session } = layers;
   const startedMs = clock.nowMs();
   const startedAt = new Date(clock.wallTimeMs()).toISOString();
   logger.info(
@@ -142,10 +167,7 @@ function serve(
     'mounted',
   );
   const ended = session.ended.then(() => {
-    filesystem.close();
-    stores.close();
-    objectStore.close();
-    folder.remove();
+    takeDown(layers, objectStore, folder, logger);
     logger.info({ mountpoint: config.mountpoint }, 'unmounted');
   });
   return {

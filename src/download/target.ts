@@ -9,6 +9,8 @@ import type { ByteRange } from '../runtime/range.js';
 export interface DownloadTarget {
   readonly id: string;
   readonly version: ObjectVersion;
+  /** Parts begin on multiples of this, and end there or at the end of the object. */
+  readonly pageBytes: number;
   /** The first gap of `range`, widened to pages; undefined when all is there. */
   firstMissing(range: ByteRange): ByteRange | undefined;
   /** All gaps of `range`, widened to pages, in order. */
@@ -18,7 +20,7 @@ export interface DownloadTarget {
   /** Where the bytes of `range` go. Parts under way never overlap. */
   beginPart(range: ByteRange): PartTarget;
   /** A request failed and will be tried again; for the message of reads that run into their deadline. */
-  delayed(range: ByteRange, reason: string): void;
+  delayed(reason: string): void;
   /** `range` cannot be fetched now: readers that wait for it are to be told. A later demand may try again. */
   partFailed(range: ByteRange, failure: PartFailure): void;
   /** The object is no longer this version: nothing can be fetched any more. */
@@ -28,11 +30,13 @@ export interface DownloadTarget {
 export interface PartTarget extends PartSink {
   /** Offset behind the last byte accepted. */
   readonly position: number;
+  /** Forgets what was accepted and is not being written yet: nobody wants it any more. */
+  drop(): void;
   /** Resolves when all accepted bytes are readable. @throws what a local write failed with */
   flush(): Promise<void>;
 }
 
 export type PartFailure =
   | { readonly kind: 'denied'; readonly error: ObjectStoreError }
-  /** The local file could not be written. */
-  | { readonly kind: 'disk'; readonly error: Error };
+  /** The sink threw (the local disk), or the transport did (a bug). */
+  | { readonly kind: 'threw'; readonly error: Error };

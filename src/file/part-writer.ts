@@ -8,7 +8,7 @@
 import { asError } from '../runtime/assert.js';
 import type { LocalFile } from './sparse-file.js';
 
-/** Four of the largest writes a pipe-like transport makes at once; bounds memory to connections × 2 MiB. */
+/** With the chunks that are being written, at most as many again: memory is bounded to connections × 4 MiB. */
 const PENDING_BYTES_MAX = 2 * 1024 * 1024;
 
 export class PartWriter {
@@ -41,6 +41,13 @@ export class PartWriter {
     this.#position += chunk.length;
     this.#draining ??= this.#drain();
     return this.#pendingBytes >= PENDING_BYTES_MAX ? this.flush() : undefined;
+  }
+
+  /** Forgets what is not being written yet; `position` moves back with it. */
+  drop(): void {
+    this.#position -= this.#pendingBytes;
+    this.#pending = [];
+    this.#pendingBytes = 0;
   }
 
   /** Resolves when everything accepted is in the file and published. @throws what a write failed with. */

@@ -1,12 +1,12 @@
 /**
  * One sparse file on local disk, positional reads and writes only. Created at the first write, so that opening an
- * object costs no disk access; the descriptor is closed while nobody has the object open and reopened on demand.
+ * object costs no disk access; while parked (nobody has the object open) it keeps no descriptor between operations.
  *
- * Promise: a descriptor is never closed under a read or write in progress, and after `remove` no name is left.
+ * Promise: a descriptor is never closed under a read or write in progress, nor used after it was given back; closing
+ * and deleting happen off the event loop and never throw: what goes wrong is told to `onProblem`.
  */
-import { closeSync, ftruncateSync, openSync, read, rmSync, writev } from 'node:fs';
+import { close, closeSync, ftruncateSync, openSync, read, rmSync, unlink, writev } from 'node:fs';
 import { promisify } from 'node:util';
-import { assert } from '../runtime/assert.js';
 
 const readAt = promisify(read);
 const writevAt = promisify(writev);
@@ -17,25 +17,32 @@ export interface LocalFile {
   read(target: Uint8Array, offset: number): Promise<void>;
   /** Writes `chunks`, one after the other, at `offset`. @throws NodeJS.ErrnoException, e.g. ENOSPC */
   write(chunks: readonly Uint8Array[], offset: number): Promise<void>;
-  /** Gives the descriptor back until the next read or write. */
+  /** Keeps the descriptor between operations (the state at first), until `park`. */
+  unpark(): void;
+  /** Gives the descriptor back, now or after the operations in progress, and from then on after each. */
   park(): void;
-  /** Deletes the file, at once by name and when the last operation ended by content. Idempotent. */
+  /** Deletes the file, by name soon and by content when the last operation ended. Idempotent; nothing may follow. */
   remove(): void;
 }
 
 export class SparseFile implements LocalFile {
   readonly path: string;
   readonly #size: number;
+  readonly #onProblem: (error: Error) => void;
   #fd: number | undefined;
   #created = false;
   #busy = 0;
   #parked = false;
   #removed = false;
 
-  /** @param size the length the file has from its creation on, in bytes. */
-  constructor(path: string, size: number) {
+  /**
+   * @param size the length the file has from its creation on, in bytes.
+   * @param onProblem told when closing or deleting fails; the file is given up then.
+   */
+  constructor(path: string, size: number, onProblem: (error: Error) => void) {
     this.path = path;
     this.#size = size;
+    this.#onProblem = onProblem;
   }
 
   async read(target: Uint8Array, offset: number): Promise<void> {
@@ -61,6 +68,10 @@ export class SparseFile implements LocalFile {
     });
   }
 
+  unpark(): void {
+    this.#parked = false;
+  }
+
   park(): void {
     this.#parked = true;
     this.#closeIfUnused();
@@ -69,12 +80,11 @@ export class SparseFile implements LocalFile {
   remove(): void {
     if (this.#removed) return;
     this.#removed = true;
-    if (this.#created) rmSync(this.path, { force: true });
+    if (this.#created) unlink(this.path, (error) => this.#report(error));
     this.park();
   }
 
   async #use<T>(operation: (fd: number) => Promise<T>): Promise<T> {
-    this.#parked = this.#removed;
     this.#fd ??= this.#open();
     this.#busy += 1;
     try {
@@ -86,25 +96,30 @@ export class SparseFile implements LocalFile {
   }
 
   #open(): number {
-    assert(!this.#removed, `${this.path} is used after its removal`);
+    if (this.#removed) throw new Error(`${this.path} was removed`);
     if (this.#created) return openSync(this.path, 'r+');
     const fd = openSync(this.path, 'wx+', 0o600);
-    this.#created = true;
     try {
       ftruncateSync(fd, this.#size);
     } catch (error) {
       closeSync(fd);
       rmSync(this.path, { force: true });
-      this.#created = false;
       throw error;
     }
+    this.#created = true;
     return fd;
   }
 
   #closeIfUnused(): void {
     if (!this.#parked || this.#busy > 0 || this.#fd === undefined) return;
-    closeSync(this.#fd);
+    const fd = this.#fd;
+    // The number is free from here on, whatever close answers: it may be another file's in a moment.
     this.#fd = undefined;
+    close(fd, (error) => this.#report(error));
+  }
+
+  #report(error: Error | null | undefined): void {
+    if (error) this.#onProblem(error);
   }
 }
 

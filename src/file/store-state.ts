@@ -47,7 +47,15 @@ export function deadlineError(
 
 /** `no_space` for a full disk or quota, `disk_failed` for the rest. */
 export function diskError(version: ObjectVersion, cause: Error): ContentError {
-  const full = 'code' in cause && (cause.code === 'ENOSPC' || cause.code === 'EDQUOT');
   const message = `the local copy of ${version.key} cannot be written: ${cause.message}`;
-  return new ContentError(full ? 'no_space' : 'disk_failed', message, cause);
+  return new ContentError(isNoSpace(cause) ? 'no_space' : 'disk_failed', message, cause);
+}
+
+export function isNoSpace(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
+}
+
+/** Not the disk's fault: a bug on the way to it. The store is given up all the same, since its state is unknown. */
+export function internalError(version: ObjectVersion, cause: Error): ContentError {
+  return new ContentError('disk_failed', `fetching ${version.key} failed by a bug: ${cause.message}`, cause);
 }

@@ -8,7 +8,7 @@
  * an abort. `done` settles exactly once. The state moves filling → complete | stale | failed | closed, never back.
  */
 import { join } from 'node:path';
-import { asError, unreachable } from '../runtime/assert.js';
+import { assert, asError, unreachable } from '../runtime/assert.js';
 import type { CancelTimer, Clock } from '../runtime/clock.js';
 import { Deferred } from '../runtime/deferred.js';
 import type { ByteRange } from '../runtime/range.js';
@@ -22,7 +22,15 @@ import { ContentError } from './content.js';
 import { PartWriter } from './part-writer.js';
 import { RangeWaiters } from './range-waiters.js';
 import type { LocalFile } from './sparse-file.js';
-import { abortedError, closedError, deadlineError, diskError, staleError } from './store-state.js';
+import {
+  abortedError,
+  closedError,
+  deadlineError,
+  diskError,
+  internalError,
+  isNoSpace,
+  staleError,
+} from './store-state.js';
 import type { StoreOutcome, StoreState } from './store-state.js';
 
 export interface StoreProgress {
@@ -43,6 +51,8 @@ export interface TempFileStoreDeps {
   readonly logger: Logger;
   readonly createFile: (path: string, size: number) => LocalFile;
   readonly createFetcher: (target: DownloadTarget) => Fetcher;
+  /** Called when more bytes lie on disk than before. */
+  readonly onGrowth: () => void;
   /** Called when the local disk is full: frees what it can and says whether a write is worth another try. */
   readonly makeRoom: (bytes: number) => boolean;
 }
@@ -57,7 +67,8 @@ export interface StoreRead {
   readonly target: Uint8Array;
   readonly offset: number;
   readonly trace: ReadTrace;
-  readonly signal?: AbortSignal | undefined;
+  /** Any of them ends the wait. */
+  readonly signals: readonly AbortSignal[];
 }
 
 export class TempFileStore implements DownloadTarget {
@@ -96,12 +107,12 @@ export class TempFileStore implements DownloadTarget {
    * Fills `target` from `offset`; resolves with the bytes read, less than asked only at the end of the object.
    * @throws ContentError
    */
-  async read({ target, offset, trace, signal }: StoreRead): Promise<number> {
+  async read({ target, offset, trace, signals }: StoreRead): Promise<number> {
     const length = Math.max(0, Math.min(target.length, this.version.size - offset));
     if (length === 0) return 0;
     const range = { start: offset, end: offset + length };
     if (this.#state.kind === 'filling') this.#fetcher.observe(range);
-    if (!this.availability.has(range)) await this.#waitFor(range, trace, signal);
+    if (!this.availability.has(range)) await this.#waitFor(range, trace, signals);
     if (this.#state.kind === 'closed') throw closedError();
     try {
       await this.#file.read(target.subarray(0, length), offset);
@@ -119,6 +130,11 @@ export class TempFileStore implements DownloadTarget {
   onProgress(listener: (progress: StoreProgress) => void): () => void {
     this.#progressListeners.add(listener);
     return () => void this.#progressListeners.delete(listener);
+  }
+
+  /** Somebody has the object open again. */
+  wake(): void {
+    this.#file.unpark();
   }
 
   /** Nobody has the object open: fetching ends, the descriptor is given back, what arrived stays. */
@@ -153,6 +169,10 @@ export class TempFileStore implements DownloadTarget {
 
   // What the downloader calls (DownloadTarget).
 
+  get pageBytes(): number {
+    return this.availability.pageBytes;
+  }
+
   firstMissing(range: ByteRange): ByteRange | undefined {
     return this.availability.firstMissing(range);
   }
@@ -166,7 +186,8 @@ export class TempFileStore implements DownloadTarget {
   }
 
   beginPart(range: ByteRange): PartTarget {
-    const { pageBytes } = this.availability;
+    const { pageBytes } = this;
+    assert(range.start % pageBytes === 0, `a part begins at ${range.start}, inside a page of ${pageBytes}`);
     let publishedPages = range.start;
     const file = { write: (chunks: readonly Uint8Array[], at: number) => this.#write(chunks, at) };
     return new PartWriter(file, range.start, (end) => {
@@ -175,9 +196,8 @@ export class TempFileStore implements DownloadTarget {
     });
   }
 
-  delayed(range: ByteRange, reason: string): void {
+  delayed(reason: string): void {
     this.#delayReason = reason;
-    this.#deps.logger.debug({ store: this.id, ...range, reason }, 'part delayed');
   }
 
   partFailed(range: ByteRange, failure: PartFailure): void {
@@ -185,9 +205,10 @@ export class TempFileStore implements DownloadTarget {
       case 'denied':
         this.#waiters.fail(new ContentError('denied', failure.error.message, failure.error), range);
         return;
-      case 'disk': {
-        const error = diskError(this.version, failure.error);
-        this.#deps.logger.error({ store: this.id, err: failure.error }, error.message);
+      case 'threw': {
+        const isKnown = failure.error instanceof ContentError;
+        const error = isKnown ? failure.error : internalError(this.version, failure.error);
+        this.#deps.logger.error({ store: this.id, err: error.cause }, error.message);
         if (error.code === 'no_space') this.#waiters.fail(error, range);
         else this.#fail({ kind: 'failed', error }, error.message);
         return;
@@ -209,14 +230,14 @@ export class TempFileStore implements DownloadTarget {
   }
 
   /** Registers, looks again, asks, and waits: one synchronous step up to the wait. */
-  async #waitFor(range: ByteRange, trace: ReadTrace, signal: AbortSignal | undefined): Promise<void> {
+  async #waitFor(range: ByteRange, trace: ReadTrace, signals: readonly AbortSignal[]): Promise<void> {
     const waiter = this.#waiters.add(range);
-    const refusal = this.#refusal(signal);
+    const refusal = this.#refusal(signals);
     if (this.availability.has(range)) this.#waiters.wake((other) => this.availability.has(other));
     else if (refusal !== undefined) waiter.giveUp(refusal);
     else this.#fetcher.demand(range);
     const onAbort = () => waiter.giveUp(abortedError());
-    signal?.addEventListener('abort', onAbort, { once: true });
+    for (const signal of signals) signal.addEventListener('abort', onAbort, { once: true });
     const cancelDeadline: CancelTimer = this.#deps.clock.after(this.#readDeadlineMs, () =>
       waiter.giveUp(deadlineError(this.version, range, this.#readDeadlineMs, this.#delayReason)),
     );
@@ -224,13 +245,13 @@ export class TempFileStore implements DownloadTarget {
     const outcome = await waiter.settled;
     trace.endWait();
     cancelDeadline();
-    signal?.removeEventListener('abort', onAbort);
+    for (const signal of signals) signal.removeEventListener('abort', onAbort);
     if (outcome.kind === 'failed') throw outcome.error;
   }
 
   /** Why nothing that is missing can be waited for; undefined when it can. */
-  #refusal(signal: AbortSignal | undefined): ContentError | undefined {
-    if (signal?.aborted) return abortedError();
+  #refusal(signals: readonly AbortSignal[]): ContentError | undefined {
+    if (signals.some(({ aborted }) => aborted)) return abortedError();
     switch (this.#state.kind) {
       case 'stale':
       case 'failed':
@@ -245,20 +266,23 @@ export class TempFileStore implements DownloadTarget {
     }
   }
 
+  /** @throws ContentError no_space, disk_failed */
   async #write(chunks: readonly Uint8Array[], offset: number): Promise<void> {
+    const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
     try {
-      await this.#file.write(chunks, offset);
+      await this.#file.write(chunks, offset).catch((error: unknown) => {
+        if (!isNoSpace(error) || !this.#deps.makeRoom(bytes)) throw error;
+        return this.#file.write(chunks, offset);
+      });
     } catch (error) {
-      const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
-      if (diskError(this.version, asError(error)).code !== 'no_space' || !this.#deps.makeRoom(bytes))
-        throw error;
-      await this.#file.write(chunks, offset);
+      throw diskError(this.version, asError(error));
     }
   }
 
   #publish(range: ByteRange): void {
     if (this.#state.kind === 'closed') return;
-    this.availability.publish(range);
+    const added = this.availability.publish(range);
+    if (added > 0) this.#deps.onGrowth();
     this.#delayReason = undefined;
     this.#waiters.wake((wanted) => this.availability.has(wanted));
     const { contiguousBytes, arrivedBytes } = this.availability;

@@ -1,7 +1,7 @@
 /**
  * All TempFileStores of a mount: one per object version whatever the number of handles (single flight), counted by
  * its open handles, kept after the last close among the idle ones, and evicted from there, least recently used
- * first, so that open and idle bytes together stay within the budget. Open stores are never evicted.
+ * first, so that the idle ones stay within the budget. Open stores are outside it and are never evicted.
  *
  * `open` and `close` are synchronous: they never wait for network or disk.
  */
@@ -18,9 +18,9 @@ import { ContentError } from './content.js';
 import type { Content, ContentSource } from './content.js';
 import { closedError } from './store-state.js';
 import { TempFileStore } from './temp-file-store.js';
-import type { TempFileStoreDeps } from './temp-file-store.js';
+import type { StoreRead, TempFileStoreDeps } from './temp-file-store.js';
 
-export interface TempFileStoresDeps extends Omit<TempFileStoreDeps, 'makeRoom'> {
+export interface TempFileStoresDeps extends Omit<TempFileStoreDeps, 'makeRoom' | 'onGrowth'> {
   readonly logger: Logger;
   readonly reads: ReadTracer;
   readonly metrics: TransferMetrics;
@@ -29,11 +29,13 @@ export interface TempFileStoresDeps extends Omit<TempFileStoreDeps, 'makeRoom'> 
 export interface TempFileStoresOptions {
   /** An existing folder that belongs to this mount alone. */
   readonly directory: string;
-  /** Local bytes to keep, open and idle stores together; open ones may exceed it. */
+  /** Local bytes to keep of objects that nobody has open. */
   readonly cacheBytesMax: number;
   readonly readDeadlineMs: number;
 }
 
+/** Bitmaps of idle stores, in memory: 2 MiB for an object of 64 GiB or more, 32 KiB for one of 1 GiB. */
+const IDLE_BITMAP_BYTES_MAX = 256 * 1024 * 1024;
 /** Idle stores kept at most, whatever their size: each costs about 9 KiB of memory (measured) and a directory entry. */
 const IDLE_STORES_MAX = 16_384;
 
@@ -50,6 +52,7 @@ export class TempFileStores implements ContentSource {
   /** Open stores whose version is known to be gone or whose file failed: a new open gets a new store. */
   readonly #detached = new Set<Entry>();
   readonly #idle: LRUCache<string, Entry>;
+  #idleBitmapBytes = 0;
   #idLast = 0;
   #closed = false;
 
@@ -60,10 +63,10 @@ export class TempFileStores implements ContentSource {
       max: IDLE_STORES_MAX,
       maxSize: Math.max(1, options.cacheBytesMax),
       sizeCalculation: ({ store }) => Math.max(1, store.availability.arrivedBytes),
-      dispose: ({ store }, _identity, reason) => {
-        if (reason !== 'delete') store.close();
+      disposeAfter: ({ store }, _identity, reason) => {
+        this.#idleBitmapBytes -= store.availability.buffer.byteLength;
+        if (reason === 'evict') store.close();
       },
-      noDisposeOnSet: true,
     });
   }
 
@@ -78,8 +81,8 @@ export class TempFileStores implements ContentSource {
       storeId: store.id,
       read: (target, offset, signal) => {
         if (closing.signal.aborted) return Promise.reject(closedError());
-        const any = signal === undefined ? closing.signal : AbortSignal.any([signal, closing.signal]);
-        return this.#read(store, target, offset, any);
+        const signals = signal === undefined ? [closing.signal] : [closing.signal, signal];
+        return this.#read(store, { target, offset, signals });
       },
       close: () => {
         if (closing.signal.aborted) return;
@@ -109,7 +112,9 @@ export class TempFileStores implements ContentSource {
 
   /** Bytes that lie on disk now. */
   get bytes(): number {
-    return this.#openBytes() + this.#idle.calculatedSize;
+    let bytes = 0;
+    for (const { store } of this.#entries()) bytes += store.availability.arrivedBytes;
+    return bytes;
   }
 
   /** Closes every store and deletes its file. Idempotent. */
@@ -126,35 +131,44 @@ export class TempFileStores implements ContentSource {
     const open = this.#open.get(identity);
     if (open !== undefined) return open;
     const idle = this.#idle.get(identity);
-    const entry = idle ?? { store: this.#create(version), identity, handles: 0 };
+    const entry = idle ?? { store: this.#create(version, identity), identity, handles: 0 };
     this.#open.set(identity, entry);
     if (idle !== undefined) this.#idle.delete(identity);
+    entry.store.wake();
     return entry;
   }
 
-  #create(version: ObjectVersion): TempFileStore {
+  #create(version: ObjectVersion, identity: string): TempFileStore {
     this.#idLast += 1;
     const { directory, readDeadlineMs } = this.#options;
     const store = new TempFileStore(
       version,
-      { ...this.#deps, makeRoom: (bytes) => this.#makeRoom(bytes) },
+      { ...this.#deps, makeRoom: (bytes) => this.#makeRoom(bytes), onGrowth: () => this.#grew(identity) },
       { id: `s${this.#idLast}`, directory, readDeadlineMs },
     );
     void store.done.then((outcome) => {
-      if (outcome.kind === 'failed') this.#detach(store);
-      else this.#trim();
+      if (outcome.kind === 'failed') this.#detach(store, identity);
     });
     return store;
   }
 
   /** A store that failed serves its open handles to their end, and nobody else. */
-  #detach(store: TempFileStore): void {
-    for (const entry of this.#open.values()) {
-      if (entry.store !== store) continue;
-      this.#open.delete(entry.identity);
-      this.#detached.add(entry);
-      return;
+  #detach(store: TempFileStore, identity: string): void {
+    const open = this.#open.get(identity);
+    const idle = this.#idle.peek(identity);
+    if (open?.store === store) {
+      this.#open.delete(identity);
+      this.#detached.add(open);
+    } else if (idle?.store === store) {
+      this.#idle.delete(identity);
+      store.close();
     }
+  }
+
+  /** A write that was under way at the last close has ended: the idle store weighs more now. */
+  #grew(identity: string): void {
+    const idle = this.#idle.peek(identity);
+    if (idle !== undefined) this.#keep(idle);
   }
 
   #release(entry: Entry): void {
@@ -166,15 +180,20 @@ export class TempFileStores implements ContentSource {
     // A failure whose detaching is still on its way: the store must not become idle.
     const { kind } = entry.store.state;
     if (kind === 'stale' || kind === 'failed') return entry.store.close();
-    this.#idle.set(entry.identity, entry);
-    if (!this.#idle.has(entry.identity)) entry.store.close();
-    this.#trim();
+    this.#keep(entry);
   }
 
-  /** Evicts idle stores until open and idle bytes fit the budget. */
-  #trim(): void {
-    const idleBytesMax = this.#options.cacheBytesMax - this.#openBytes();
-    while (this.#idle.size > 0 && this.#idle.calculatedSize > idleBytesMax) this.#evictOne();
+  /** Puts a store among the idle ones, or weighs it again; one larger than the whole budget goes. */
+  #keep(entry: Entry): void {
+    const { identity, store } = entry;
+    if (store.availability.arrivedBytes > this.#options.cacheBytesMax) {
+      this.#idle.delete(identity);
+      store.close();
+      return;
+    }
+    if (!this.#idle.has(identity)) this.#idleBitmapBytes += store.availability.buffer.byteLength;
+    this.#idle.set(identity, entry);
+    while (this.#idleBitmapBytes > IDLE_BITMAP_BYTES_MAX) this.#evictOne();
   }
 
   #evictOne(): void {
@@ -190,13 +209,6 @@ export class TempFileStores implements ContentSource {
     return this.#idle.calculatedSize < before;
   }
 
-  #openBytes(): number {
-    let bytes = 0;
-    for (const { store } of this.#open.values()) bytes += store.availability.arrivedBytes;
-    for (const { store } of this.#detached) bytes += store.availability.arrivedBytes;
-    return bytes;
-  }
-
   *#entries(): Iterable<Entry> {
     yield* this.#open.values();
     yield* this.#detached;
@@ -204,16 +216,11 @@ export class TempFileStores implements ContentSource {
   }
 
   /** One traced read: ENTER here, EXIT whatever happens. */
-  async #read(
-    store: TempFileStore,
-    target: Uint8Array,
-    offset: number,
-    signal: AbortSignal,
-  ): Promise<number> {
+  async #read(store: TempFileStore, { target, offset, signals }: Omit<StoreRead, 'trace'>): Promise<number> {
     const { key } = store.version;
     const trace = this.#deps.reads.enter({ storeId: store.id, key, offset, length: target.length });
     try {
-      const bytes = await store.read({ target, offset, trace, signal });
+      const bytes = await store.read({ target, offset, trace, signals });
       this.#deps.metrics.readEnded(bytes);
       trace.exit('ok');
       return bytes;

@@ -1,7 +1,12 @@
-import { existsSync, readdirSync, readlinkSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readlinkSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { SparseFile } from '../../src/file/sparse-file.js';
+import { eventually } from '../support/processes.js';
+
+function unexpected(error: Error): void {
+  throw error;
+}
 
 /** Descriptors of this process that lead to `path`. */
 function descriptors(path: string): number {
@@ -18,7 +23,7 @@ t.test(
   'nothing is created before the first write; then the file is private, sparse and of full size',
   async (t) => {
     const path = join(t.testdir({}), 'store');
-    const file = new SparseFile(path, 1 << 30);
+    const file = new SparseFile(path, 1 << 30, unexpected);
     t.notOk(existsSync(path));
     await file.write([Buffer.from('ab'), Buffer.from('c')], 5000);
     const { size, blocks, mode } = statSync(path);
@@ -32,48 +37,62 @@ t.test(
   },
 );
 
-t.test('a parked file gives its descriptor back and takes it again when used', async (t) => {
+t.test('a parked file keeps no descriptor, not even after being used, until it is unparked', async (t) => {
   const path = join(t.testdir({}), 'store');
-  const file = new SparseFile(path, 100);
+  const file = new SparseFile(path, 100, unexpected);
   await file.write([Buffer.from('x')], 0);
   t.equal(descriptors(path), 1);
+  const late = file.write([Buffer.from('y')], 1);
   file.park();
-  t.equal(descriptors(path), 0);
-  const target = new Uint8Array(1);
+  await late;
+  t.ok(await eventually(() => descriptors(path) === 0), 'closed behind the write that was in progress');
+  const target = new Uint8Array(2);
   await file.read(target, 0);
-  t.equal(target[0], 0x78);
+  t.equal(Buffer.from(target).toString(), 'xy');
+  t.ok(await eventually(() => descriptors(path) === 0), 'and behind one that came later');
+  file.unpark();
+  await file.read(target, 0);
   t.equal(descriptors(path), 1);
   file.remove();
-  t.equal(descriptors(path), 0);
-  t.notOk(existsSync(path));
+  t.ok(await eventually(() => descriptors(path) === 0 && !existsSync(path)));
+});
+
+t.test('what closing or deleting fails with is told, never thrown', async (t) => {
+  const folder = t.testdir({});
+  const problems: Error[] = [];
+  const file = new SparseFile(join(folder, 'store'), 100, (error) => problems.push(error));
+  await file.write([Buffer.from('x')], 0);
+  rmSync(folder, { recursive: true });
+  file.remove();
+  t.ok(await eventually(() => problems.length > 0));
+  t.match(problems, [{ code: 'ENOENT' }]);
+  await t.rejects(file.write([Buffer.from('x')], 0), /was removed/);
 });
 
 t.test('removal during reads lets them end, and closes the descriptor after the last', async (t) => {
   const path = join(t.testdir({}), 'store');
-  const file = new SparseFile(path, 1 << 20);
+  const file = new SparseFile(path, 1 << 20, unexpected);
   await file.write([Buffer.alloc(1 << 20, 7)], 0);
   const targets = Array.from({ length: 8 }, () => new Uint8Array(1 << 20));
   const reads = targets.map((target) => file.read(target, 0));
   file.remove();
   file.remove();
-  t.notOk(existsSync(path));
   await Promise.all(reads);
   t.ok(targets.every((target) => target.every((byte) => byte === 7)));
-  t.equal(descriptors(path), 0);
+  t.ok(await eventually(() => descriptors(path) === 0 && !existsSync(path)));
 });
 
 t.test('a file that was cut from outside is an error, never zeros or a hang', async (t) => {
   const path = join(t.testdir({}), 'store');
-  const file = new SparseFile(path, 100);
+  const file = new SparseFile(path, 100, unexpected);
   await file.write([Buffer.from('x')], 0);
-  const { truncateSync } = await import('node:fs');
   truncateSync(path, 10);
   await t.rejects(file.read(new Uint8Array(20), 0), /was cut from outside/);
   file.remove();
 });
 
 t.test('a folder that is gone is reported by the first write, and by the next one again', async (t) => {
-  const file = new SparseFile(join(t.testdir({}), 'no', 'such', 'folder'), 10);
+  const file = new SparseFile(join(t.testdir({}), 'no', 'such', 'folder'), 10, unexpected);
   await t.rejects(file.write([Buffer.from('x')], 0), { code: 'ENOENT' });
   await t.rejects(file.write([Buffer.from('x')], 0), { code: 'ENOENT' });
   file.remove();

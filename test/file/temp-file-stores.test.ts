@@ -3,6 +3,7 @@ import t from 'tap';
 import type { StoreProgress } from '../../src/file/temp-file-store.js';
 import { TempFileStore } from '../../src/file/temp-file-store.js';
 import { silentLogger } from '../../src/observability/logger.js';
+import { Deferred } from '../../src/runtime/deferred.js';
 import { findPatternMismatch } from '../../src/runtime/pattern.js';
 import { MemoryFile } from '../support/memory-file.js';
 import { MemoryObjectStore } from '../support/memory-object-store.js';
@@ -68,7 +69,7 @@ t.test('a partial store goes on where it stopped', async (t) => {
   second.close();
 });
 
-t.test('idle stores are evicted oldest first to keep the budget; open ones never', async (t) => {
+t.test('idle stores are evicted oldest first to keep the budget; open ones are outside it', async (t) => {
   const objectStore = new MemoryObjectStore();
   const files: MemoryFile[] = [];
   const createFile = (_path: string, size: number) => {
@@ -76,24 +77,64 @@ t.test('idle stores are evicted oldest first to keep the budget; open ones never
     files.push(file);
     return file;
   };
-  const { stores } = createStores(objectStore, { cacheBytesMax: 250 * KIB, createFile });
-  const open = stores.open(objectStore.put('open', { size: 100 * KIB, seed: 0 }));
-  await readAll(open, 100 * KIB);
+  const { stores } = createStores(objectStore, { cacheBytesMax: 150 * KIB, createFile });
+  const open = stores.open(objectStore.put('open', { size: 1000 * KIB, seed: 0 }));
+  await readAll(open, 1000 * KIB);
   for (const key of ['a', 'b', 'c']) {
     const content = stores.open(objectStore.put(key, { size: 70 * KIB, seed: 1 }));
     await readAll(content, 70 * KIB);
     content.close();
   }
   t.equal(stores.idleCount, 2);
-  t.equal(stores.bytes, 240 * KIB);
+  t.equal(stores.bytes, 1140 * KIB);
   t.same(
     files.map(({ removed }) => removed),
     [false, true, false, false],
   );
-  t.equal(findPatternMismatch(await readAll(open, 100 * KIB), 0, 0), -1);
+  t.equal(findPatternMismatch(await readAll(open, 1000 * KIB), 0, 0), -1);
   open.close();
-  t.equal(stores.bytes, 240 * KIB);
+  t.equal(stores.bytes, 140 * KIB, 'more than the whole budget: gone with its last close');
 });
+
+t.test(
+  'a write that ends after the last close is weighed, and its failure leaves no broken store',
+  async (t) => {
+    const objectStore = new MemoryObjectStore();
+    const gate = new Deferred<void>();
+    let fails = false;
+    const step = async (operation: string) => {
+      if (operation !== 'write') return;
+      await gate.promise;
+      if (fails) throw Object.assign(new Error('EIO: i/o error'), { code: 'EIO' });
+    };
+    const { stores } = createStores(objectStore, {
+      createFile: (_path, size) => new MemoryFile(size, { step }),
+    });
+    const version = objectStore.put('a', { size: 64 * KIB, seed: 1 });
+    const content = stores.open(version);
+    const pending = readAll(content, 64 * KIB);
+    await settle();
+    content.close();
+    await t.rejects(pending);
+    t.equal(stores.bytes, 0);
+    gate.resolve();
+    await settle();
+    t.equal(stores.bytes, 64 * KIB, 'it arrived after all');
+    t.equal(stores.idleCount, 1);
+
+    fails = true;
+    const other = objectStore.put('b', { size: 64 * KIB, seed: 2 });
+    const first = stores.open(other);
+    const failing = readAll(first, 64 * KIB);
+    first.close();
+    await t.rejects(failing);
+    await settle();
+    fails = false;
+    const second = stores.open(other);
+    t.equal(findPatternMismatch(await readAll(second, 64 * KIB), 2, 0), -1);
+    second.close();
+  },
+);
 
 t.test('an object larger than the budget is read right, and gone after its last close', async (t) => {
   const objectStore = new MemoryObjectStore();
@@ -216,6 +257,7 @@ t.test(
         createFile: (_path: string, size: number) => new MemoryFile(size),
         createFetcher: () => ({ partsInFlight: 0, observe() {}, demand() {}, stop() {} }),
         makeRoom: () => false,
+        onGrowth: () => {},
       };
       return new TempFileStore(version, deps, { id: 's1', directory: 'unused', readDeadlineMs: 1000 });
     };

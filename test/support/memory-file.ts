@@ -38,6 +38,8 @@ export class MemoryFile implements LocalFile {
     }
   }
 
+  unpark(): void {}
+
   park(): void {}
 
   remove(): void {
