@@ -1,84 +1,14 @@
-/** The portable driver through the kernel: a child process serves, this one uses the mount as any program does. */
+/** The portable driver through the kernel: names, bytes, attributes, refusals and replaced objects. */
 import { execFile } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import * as fs from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import t from 'tap';
-import type { Test } from 'tap';
-import { mountTableReader } from '../../src/fuse/mount-table.js';
-import { removeMount } from '../../src/fuse/unmount.js';
 import { fillPattern, findPatternMismatch } from '../../src/runtime/pattern.js';
-import { AnsweringChild } from '../support/child-process.js';
-import type { ChildAnswer, ChildCommand, ChildConfig, ChildObject } from './portable-child.js';
+import { HOUR_MS, ESTALE, emptyDirectory, mounted, bytesOf, sha256, mountEntry } from './portable-rig.js';
 
 const run = promisify(execFile);
-const CHILD = fileURLToPath(new URL('portable-child.js', import.meta.url));
-const HOUR_MS = 3_600_000;
-/** Node has no name for it. */
-const ESTALE = { message: /^Unknown system error -116/ };
-
-type Child = AnsweringChild<ChildCommand, ChildAnswer>;
-
-interface Mounted {
-  readonly child: Child;
-  readonly mountpoint: string;
-  readonly path: (name: string) => string;
-}
-
-/** A directory to mount on; whatever is mounted there at the end goes. */
-async function emptyDirectory(t: Test): Promise<string> {
-  const directory = await fs.realpath(await fs.mkdtemp(join(tmpdir(), 'sluice-fuse-')));
-  t.teardown(async () => {
-    await removeMount(directory, 'force');
-    await fs.rm(directory, { recursive: true });
-  });
-  return directory;
-}
-
-/** Starts a child that mounts on `mountpoint`; `answer` is what became of it. */
-async function startChild(t: Test, mountpoint: string, config: Partial<ChildConfig> = {}) {
-  const all: ChildConfig = {
-    mountpoint,
-    source: 's3://bucket',
-    metadataTtlMs: HOUR_MS,
-    objects: [],
-    ...config,
-  };
-  const child: Child = new AnsweringChild(CHILD, [JSON.stringify(all)]);
-  t.teardown(async () => {
-    child.kill('SIGKILL');
-    await child.exit;
-  });
-  return { child, answer: await child.next() };
-}
-
-async function mounted(t: Test, config: Partial<ChildConfig> = {}): Promise<Mounted> {
-  const mountpoint = await emptyDirectory(t);
-  const { child, answer } = await startChild(t, mountpoint, config);
-  t.same(answer, {}, 'mounts');
-  return { child, mountpoint, path: (name) => join(mountpoint, name) };
-}
-
-function bytesOf({ seed, size }: ChildObject): Uint8Array {
-  return fillPattern(new Uint8Array(size), seed, 0);
-}
-
-function sha256(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex');
-}
-
-/** close(2) reports that there is nobody left to flush to. */
-async function closeAfterUnmount(handle: fs.FileHandle): Promise<void> {
-  await handle.close().catch(() => {});
-}
-
-async function mountEntry(mountpoint: string) {
-  return (await mountTableReader('linux')()).find((entry) => entry.mountpoint === mountpoint);
-}
 
 t.test('shows a bucket as files and directories, and reads their bytes', async (t) => {
   const objects = [
@@ -291,105 +221,4 @@ t.test('a directory that grows is listed anew when the TTL has passed', async (t
   await child.ask({ do: 'put', object: { key: 'b/c', seed: 1, size: 1 } });
   t.same(await fs.readdir(mountpoint), ['a', 'b']);
   t.same(await fs.readdir(join(mountpoint, 'b')), ['c']);
-});
-
-t.test('the end of a mount', async (t) => {
-  const objects = [{ key: 'file', seed: 1, size: 1_000_000 }];
-
-  await t.test('the session unmounts and the process ends', async (t) => {
-    const { child, mountpoint } = await mounted(t, { objects });
-    t.same(await child.ask({ do: 'unmount', force: false }), {});
-    t.equal(await mountEntry(mountpoint), undefined);
-    t.same(await child.exit, { code: 0, signal: null });
-  });
-
-  await t.test('it detaches the mount when files are open', async (t) => {
-    const { child, mountpoint, path } = await mounted(t, { objects });
-    const handle = await fs.open(path('file'));
-    t.same(await child.ask({ do: 'unmount', force: false }), {});
-    t.equal(await mountEntry(mountpoint), undefined);
-    t.same(await child.exit, { code: 0, signal: null });
-    await closeAfterUnmount(handle);
-  });
-
-  await t.test('by force, reads under way fail', async (t) => {
-    const { child, mountpoint, path } = await mounted(t, { objects });
-    const { etag = '' } = await child.ask({ do: 'etag', key: 'file' });
-    await child.ask({ do: 'hold', etag });
-    const handle = await fs.open(path('file'));
-    const refused = t.rejects(handle.read(Buffer.alloc(10), 0, 10, 0), {
-      code: /^(?:ECONNABORTED|ENOTCONN|EINTR)$/,
-    });
-    await child.ask({ do: 'await-held-read' });
-    t.same(await child.ask({ do: 'unmount', force: true }), {});
-    await refused;
-    t.equal(await mountEntry(mountpoint), undefined);
-    t.same(await child.exit, { code: 0, signal: null });
-    await closeAfterUnmount(handle);
-  });
-
-  await t.test('anybody may unmount: the process notices and ends', async (t) => {
-    const { child, mountpoint } = await mounted(t, { objects });
-    await run('umount', [mountpoint]);
-    t.same(await child.exit, { code: 0, signal: null });
-  });
-
-  await t.test('a mount in use is refused, then removed lazily', async (t) => {
-    const { child, mountpoint, path } = await mounted(t, { objects });
-    const handle = await fs.open(path('file'));
-    await t.rejects(removeMount(mountpoint, 'normal'), {
-      code: 'unmount_failed',
-      message: new RegExp(`cannot unmount ${mountpoint}: .*--lazy.*--force`),
-    });
-    t.ok(await mountEntry(mountpoint));
-    await removeMount(mountpoint, 'lazy');
-    t.equal(await mountEntry(mountpoint), undefined);
-    t.same(await child.exit, { code: 0, signal: null });
-    await closeAfterUnmount(handle);
-    await removeMount(mountpoint, 'normal');
-  });
-
-  await t.test('a process that hangs is taken off by force', async (t) => {
-    const { child, mountpoint } = await mounted(t, { objects });
-    child.kill('SIGSTOP');
-    const refused = t.rejects(fs.readdir(mountpoint), { code: 'ECONNABORTED' });
-    await removeMount(mountpoint, 'force');
-    await refused;
-    t.equal(await mountEntry(mountpoint), undefined);
-    child.kill('SIGCONT');
-    t.same(await child.exit, { code: 0, signal: null });
-  });
-
-  await t.test('a killed process leaves a dead mount, which the next mount repairs', async (t) => {
-    const { child, mountpoint } = await mounted(t, { objects });
-    child.kill('SIGKILL');
-    await child.exit;
-    await t.rejects(fs.stat(mountpoint), { code: 'ENOTCONN' });
-    const next = await startChild(t, mountpoint, { objects });
-    t.same(next.answer, {});
-    t.same(await fs.readdir(mountpoint), ['file']);
-    const table = await mountTableReader('linux')();
-    t.equal(table.filter((entry) => entry.mountpoint === mountpoint).length, 1, 'the dead one is gone');
-  });
-});
-
-t.test('mount points that cannot be used are refused, and nothing stays mounted', async (t) => {
-  const directory = await emptyDirectory(t);
-  await fs.writeFile(join(directory, 'file'), '');
-  const missing = join(directory, 'missing');
-  const cases = [
-    [missing, 'mountpoint_missing', `${missing} does not exist: create it with mkdir -p`],
-    [join(directory, 'file'), 'mountpoint_not_directory', /choose an empty directory/],
-    [directory, 'mountpoint_not_empty', /holds "file"/],
-  ] as const;
-  for (const [mountpoint, code, error] of cases) {
-    const { child, answer } = await startChild(t, mountpoint);
-    t.match(answer, { code, error });
-    t.equal(await mountEntry(mountpoint), undefined);
-    child.kill('SIGKILL');
-  }
-  const { mountpoint } = await mounted(t);
-  const second = await startChild(t, mountpoint);
-  t.match(second.answer, { code: 'mountpoint_in_use', error: /sluice unmount/ });
-  t.same(await fs.readdir(mountpoint), [], 'the mount that was there still answers');
 });

@@ -46,3 +46,18 @@ export class MemoryFile implements LocalFile {
     this.removed = true;
   }
 }
+
+/** Takes any write and reads as zeros: for objects too large to hold, where only the requests matter. */
+export class HoleFile implements LocalFile {
+  async read(target: Uint8Array): Promise<void> {
+    target.fill(0);
+  }
+
+  async write(): Promise<void> {}
+
+  unpark(): void {}
+
+  park(): void {}
+
+  remove(): void {}
+}
