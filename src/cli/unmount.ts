@@ -11,6 +11,7 @@ import { removeMount } from '../fuse/unmount.js';
 import type { UnmountMode } from '../fuse/unmount.js';
 import { queryDaemons } from '../observability/status-client.js';
 import { sleep, systemClock } from '../runtime/clock.js';
+import { isProcessAlive } from '../runtime/process-identity.js';
 import { CommandError, EXIT } from './exit-codes.js';
 import { printLine } from './output.js';
 
@@ -72,7 +73,7 @@ async function remove(mountpoint: string, mode: UnmountMode, pids: readonly numb
 /** By force, a daemon that does not end is ended. */
 async function untilEnded(pid: number, mode: UnmountMode): Promise<void> {
   const deadlineMs = systemClock.nowMs() + DAEMON_END_MS_MAX;
-  while (isAlive(pid)) {
+  while (isProcessAlive(pid)) {
     if (systemClock.nowMs() < deadlineMs) {
       await sleep(systemClock, DAEMON_POLL_MS);
       continue;
@@ -85,13 +86,5 @@ async function untilEnded(pid: number, mode: UnmountMode): Promise<void> {
     }
     process.kill(pid, 'SIGKILL');
     return;
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
   }
 }

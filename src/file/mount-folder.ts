@@ -3,10 +3,11 @@
  * when it ends. Folders that a killed daemon left behind are removed by the next mount on the same cache directory:
  * the name says which process owned it, by pid and start time, so that a reused pid is not mistaken for the owner.
  */
-import { mkdirSync, readdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { asError } from '../runtime/assert.js';
 import { makeFolder } from '../runtime/make-folder.js';
+import { isProcessAlive, processStartedAt } from '../runtime/process-identity.js';
 import type { Logger } from '../observability/logger.js';
 
 /** Less free space than this cannot hold the parts in flight (16 connections × 2 MiB) and a few headers. */
@@ -35,7 +36,7 @@ let foldersMade = 0;
 /** @throws MountFolderError */
 export function createMountFolder(cacheDir: string, logger: Logger): MountFolder {
   foldersMade += 1;
-  const path = join(cacheDir, `mount-${process.pid}-${startTimeOf(process.pid) ?? '0'}-${foldersMade}`);
+  const path = join(cacheDir, `mount-${process.pid}-${processStartedAt(process.pid) ?? '0'}-${foldersMade}`);
   try {
     makeFolder(cacheDir, 0o700);
     removeAbandoned(cacheDir, logger);
@@ -82,31 +83,8 @@ function probeSpace(cacheDir: string, folder: string): number {
 function removeAbandoned(cacheDir: string, logger: Logger): void {
   for (const name of readdirSync(cacheDir)) {
     const [, pid, startTime] = FOLDER_NAME.exec(name) ?? [];
-    if (pid === undefined || startTime === undefined || isAlive(Number(pid), startTime)) continue;
+    if (pid === undefined || startTime === undefined || isProcessAlive(Number(pid), startTime)) continue;
     logger.info({ folder: join(cacheDir, name) }, 'removing the temp files of a daemon that was killed');
     rmSync(join(cacheDir, name), { recursive: true, force: true });
-  }
-}
-
-/** True when the process `pid` is the one that began at `startTime`; where that cannot be told, when it exists. */
-function isAlive(pid: number, startTime: string): boolean {
-  const now = startTimeOf(pid);
-  if (now !== undefined) return now === startTime;
-  if (process.platform === 'linux') return false;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM';
-  }
-}
-
-/** Clock ticks from boot to the start of the process (field 22 of proc_pid_stat(5)); undefined where unknown. */
-function startTimeOf(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
-  } catch {
-    return undefined;
   }
 }

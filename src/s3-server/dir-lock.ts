@@ -3,6 +3,7 @@
  * process that holds it; one whose process has ended, however it ended, is taken over. Used by storage.ts.
  */
 import * as fs from 'node:fs';
+import { isProcessAlive, processStartedAt } from '../runtime/process-identity.js';
 
 export class DirectoryInUseError extends Error {
   override readonly name = 'DirectoryInUseError';
@@ -19,7 +20,7 @@ interface Holder {
 
 /** Takes the lock and returns the function that gives it back. Throws DirectoryInUseError. */
 export function lockDirectory(dir: string, path: string): () => void {
-  const self: Holder = { pid: process.pid, startedAt: startTime(process.pid) };
+  const self: Holder = { pid: process.pid, startedAt: processStartedAt(process.pid) ?? '' };
   for (;;) {
     try {
       fs.writeFileSync(path, JSON.stringify(self), { flag: 'wx', mode: 0o600 });
@@ -28,7 +29,8 @@ export function lockDirectory(dir: string, path: string): () => void {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     }
     const holder = readHolder(path);
-    if (holder !== undefined && isAlive(holder)) throw new DirectoryInUseError(dir, holder.pid);
+    if (holder !== undefined && isProcessAlive(holder.pid, holder.startedAt || undefined))
+      throw new DirectoryInUseError(dir, holder.pid);
     fs.rmSync(path, { force: true });
   }
 }
@@ -40,25 +42,5 @@ function readHolder(path: string): Holder | undefined {
     return Number.isSafeInteger(pid) ? { pid: Number(pid), startedAt: String(startedAt) } : undefined;
   } catch {
     return undefined;
-  }
-}
-
-function isAlive({ pid, startedAt }: Holder): boolean {
-  try {
-    process.kill(pid, 0);
-  } catch (error) {
-    // EPERM: it lives, as another user.
-    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false;
-  }
-  return startTime(pid) === startedAt;
-}
-
-/** Field 22 of /proc/PID/stat, in ticks since boot; the name in field 2 may contain spaces and parentheses. */
-function startTime(pid: number): string {
-  try {
-    const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
-  } catch {
-    return '';
   }
 }
