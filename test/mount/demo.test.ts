@@ -22,13 +22,15 @@ function startDemo(t: { teardown(step: () => void): void }, environment: NodeJS.
     ...own,
     ...environment,
   });
+  const mounts = () =>
+    readFileSync('/proc/self/mountinfo', 'utf8')
+      .split('\n')
+      .filter((line) => line.includes(home));
   const leftBehind = () => [
     ...readdirSync(home, { recursive: true, encoding: 'utf8' }).filter((name) => !/^(run|tmp)$/.test(name)),
-    ...readFileSync('/proc/self/mountinfo', 'utf8')
-      .split('\n')
-      .filter((line) => line.includes(home)),
+    ...mounts(),
   ];
-  return { demo, leftBehind };
+  return { demo, mounts, leftBehind };
 }
 
 t.test('streams, proves every byte, and leaves nothing behind', async (t) => {
@@ -63,9 +65,9 @@ t.test('a mount that cannot be removed is said and fails the demo', async (t) =>
   const refusing = '#!/bin/sh\necho refused >&2\nexit 1\n';
   const program = isRoot ? 'umount' : 'fusermount3';
   writeFileSync(join(programs, program), refusing, { mode: 0o755 });
-  const { demo, leftBehind } = startDemo(t, { PATH: `${programs}:${process.env['PATH'] ?? ''}` });
+  const { demo, mounts } = startDemo(t, { PATH: `${programs}:${process.env['PATH'] ?? ''}` });
   const { code, stdout, stderr } = await demo.ended;
-  const [left] = leftBehind().flatMap((line) => / (\/tmp\/slq-\S+) /.exec(line)?.[1] ?? []);
+  const [left] = mounts().flatMap((line) => / (\/tmp\/slq-\S+) /.exec(line)?.[1] ?? []);
   if (left !== undefined)
     execFileSync(isRoot ? 'umount' : 'fusermount3', isRoot ? ['-l', left] : ['-uz', left]);
   t.ok(left, 'it is left mounted');
