@@ -66,7 +66,7 @@ t.test('options that cannot be obeyed are refused with what to do', async (t) =>
   await refused({ tlsCertFile: 'cert.pem' }, /both/);
   await refused(
     { tlsCertFile: '/nonexistent', tlsKeyFile: '/nonexistent' },
-    /cannot read the TLS certificate file \/nonexistent/,
+    /cannot read the TLS (certificate|key) file \/nonexistent/,
   );
   const text = join(await useFolder(t), 'text');
   writeFileSync(text, 'no key');
