@@ -118,19 +118,12 @@ t.test('no dead files: everything is reached from the command, a test or a scrip
     ({ path }) => path === 'src/cli/main.ts' || path.endsWith('.test.ts') || path.startsWith('scripts/'),
   );
   const texts = all.map(({ text }) => text).join('\n');
-  const reached = new Set<string>();
-  const visit = (path: string) => {
-    const source = byPath.get(path);
-    if (source === undefined || reached.has(path)) return;
-    reached.add(path);
-    for (const target of source.imports) if (target.startsWith('.')) visit(resolveImport(path, target));
-  };
-  for (const { path } of roots) visit(path);
+  const reached = new Set(roots.flatMap(({ path }) => [...reachedFrom(path, byPath)]));
   // Programs that tests start in a process of their own are named by their compiled file.
   const started = all.filter(({ path }) =>
     texts.includes(`${path.split('/').pop()?.replace(/\.ts$/, '.js')}'`),
   );
-  for (const { path } of started) visit(path);
+  for (const { path } of started) for (const below of reachedFrom(path, byPath)) reached.add(below);
   t.same(
     all.filter(({ path }) => !reached.has(path)).map(({ path }) => path),
     [],

@@ -2,29 +2,13 @@
  * What a mount is asked to do: the validated result of flags, environment and configuration file (config/), and the
  * only input of the composition root (mount.ts). Every limit has its name here.
  */
+import type { S3ObjectStoreOptions } from '../object-store/s3-connection.js';
 import type { LogLevel } from '../observability/logger.js';
 
-/** How to reach the bucket; also used by commands that need no mount. */
-export interface ConnectionConfig {
-  readonly bucket: string;
+/** How to reach the bucket, and which part of it. */
+export interface ConnectionConfig extends S3ObjectStoreOptions {
   /** '' or a prefix ending in '/'. Only keys below it are visible. */
   readonly prefix: string;
-  /** Undefined: AWS itself, by region. */
-  readonly endpointUrl: string | undefined;
-  /** Undefined: the standard chain's, else us-east-1; the bucket's own region is followed either way. */
-  readonly region: string | undefined;
-  readonly profile: string | undefined;
-  /** Anonymous requests. */
-  readonly noSignRequest: boolean;
-  /** `https://host/bucket/key` instead of `https://bucket.host/key`. */
-  readonly forcePathStyle: boolean;
-  /** PEM file with certificate authorities to trust besides the built-in ones. */
-  readonly caBundle: string | undefined;
-  readonly requesterPays: boolean;
-  /** HTTP connections at most, data and control together. */
-  readonly connectionsMax: number;
-  /** A request that brings no byte for this long is given up and tried again. */
-  readonly stallTimeoutMs: number;
 }
 
 export interface MountConfig extends ConnectionConfig {
