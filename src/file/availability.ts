@@ -78,6 +78,8 @@ export class Availability {
   /** What of `[start, end)` is not there, widened to page boundaries (and cut at the size), in order. */
   missing({ start, end }: ByteRange): ByteRange[] {
     const gaps: ByteRange[] = [];
+    // The prefix may end inside a page, whose bit is clear: the counter alone speaks for its bytes.
+    if (end <= this.contiguousBytes) return gaps;
     const last = this.#pageAfter(Math.min(end, this.size));
     let page = this.#pageOf(Math.max(start, this.contiguousBytes));
     while (page < last) {
@@ -92,6 +94,7 @@ export class Availability {
 
   /** The first gap of `[start, end)`, as `missing` would give it; undefined when there is none. */
   firstMissing({ start, end }: ByteRange): ByteRange | undefined {
+    if (end <= this.contiguousBytes) return undefined;
     const last = this.#pageAfter(Math.min(end, this.size));
     const from = this.#firstMissingPage(this.#pageOf(Math.max(start, this.contiguousBytes)), last);
     if (from === -1) return undefined;

@@ -59,6 +59,18 @@ t.test('publishing off a page boundary or beyond the size is a bug and says so',
   t.throws(() => availability.publish({ start: 0, end: 3 * PAGE }), /out of place/);
 });
 
+t.test('nothing is missing before a prefix that ends inside a page', async (t) => {
+  const availability = Availability.create(10 * PAGE);
+  availability.publish({ start: 0, end: 2 * PAGE + 1 });
+  for (const start of [0, PAGE, 2 * PAGE]) {
+    const range = { start, end: 2 * PAGE + 1 };
+    t.ok(availability.has(range));
+    t.same(availability.missing(range), []);
+    t.equal(availability.firstMissing(range), undefined);
+  }
+  t.same(availability.missing({ start: 0, end: 2 * PAGE + 2 }), [{ start: 2 * PAGE, end: 3 * PAGE }]);
+});
+
 t.test('for any order of parts it agrees with a naive model', async (t) => {
   const sizes = fc.integer({ min: 1, max: 200 * PAGE });
   const parts = fc.array(fc.record({ page: fc.nat(199), length: fc.integer({ min: 1, max: 50 * PAGE }) }), {
