@@ -38,7 +38,7 @@ export interface World {
   readonly env: NodeJS.ProcessEnv;
   /** A fresh empty folder. */
   readonly folder: (name: string) => string;
-  /** Starts a daemon in the foreground and waits until the mount is in the mount table. */
+  /** Starts a daemon in the foreground and waits until it says that it has mounted. */
   readonly mount: (options?: readonly string[], source?: string, mountpoint?: string) => Promise<Daemon>;
   /** `sluice ARGS`, to its end. */
   readonly sluice: (args: readonly string[], options?: RunOptions) => Promise<Finished>;
@@ -104,7 +104,9 @@ export async function startWorld(t: Test, serverOptions: Partial<S3ServerOptions
         throw new Error(`the daemon ended with ${code} before it mounted:\n${daemon.output()}`);
       });
       gone.catch(() => {});
-      const mounted = await Promise.race([eventually(() => isMounted(mountpoint), 30_000), gone]);
+      // The mount table alone does not tell: a dead mount may still be there, about to be repaired.
+      const isServed = () => /^Mounted /m.test(daemon.output()) && isMounted(mountpoint);
+      const mounted = await Promise.race([eventually(isServed, 30_000), gone]);
       if (!mounted) throw new Error(`no mount at ${mountpoint} after 30 s:\n${daemon.output()}`);
       return daemon;
     },
