@@ -186,12 +186,13 @@ export class TempFileStores implements ContentSource {
   /** Puts a store among the idle ones, or weighs it again; one larger than the whole budget goes. */
   #keep(entry: Entry): void {
     const { identity, store } = entry;
+    // lru-cache does not weigh a value again that it holds already.
+    this.#idle.delete(identity);
     if (store.availability.arrivedBytes > this.#options.cacheBytesMax) {
-      this.#idle.delete(identity);
       store.close();
       return;
     }
-    if (!this.#idle.has(identity)) this.#idleBitmapBytes += store.availability.buffer.byteLength;
+    this.#idleBitmapBytes += store.availability.buffer.byteLength;
     this.#idle.set(identity, entry);
     while (this.#idleBitmapBytes > IDLE_BITMAP_BYTES_MAX) this.#evictOne();
   }
