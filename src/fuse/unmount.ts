@@ -54,7 +54,8 @@ async function abortConnection(minor: string): Promise<void> {
     try {
       await abort();
     } finally {
-      await runCommand('umount', ['-i', CONNECTIONS], options);
+      // Lazily: another abort may be using it at this moment.
+      await runCommand('umount', ['-i', '-l', CONNECTIONS], options);
     }
   }
 }

@@ -108,6 +108,7 @@ t.test(
       if (fails) throw Object.assign(new Error('EIO: i/o error'), { code: 'EIO' });
     };
     const { stores } = createStores(objectStore, {
+      cacheBytesMax: 100 * KIB,
       createFile: (_path, size) => new MemoryFile(size, { step }),
     });
     const version = objectStore.put('a', { size: 64 * KIB, seed: 1 });
@@ -121,6 +122,10 @@ t.test(
     await settle();
     t.equal(stores.bytes, 64 * KIB, 'it arrived after all');
     t.equal(stores.idleCount, 1);
+    const next = stores.open(objectStore.put('c', { size: 64 * KIB, seed: 3 }));
+    await readAll(next, 64 * KIB);
+    next.close();
+    t.equal(stores.bytes, 64 * KIB, 'and it counts: the budget holds one of the two');
 
     fails = true;
     const other = objectStore.put('b', { size: 64 * KIB, seed: 2 });

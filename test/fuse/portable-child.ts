@@ -65,7 +65,7 @@ const filesystem = new ReadOnlyFilesystem(
 const { mountpoint, source, metadataTtlMs } = config;
 const session = createPortableSession(
   filesystem,
-  { mountpoint, source, allowOther: true, metadataTtlMs },
+  { mountpoint, source, allowOther: process.geteuid?.() === 0, metadataTtlMs },
   silentLogger,
 );
 

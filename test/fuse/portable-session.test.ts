@@ -131,6 +131,8 @@ t.test('ls -l and cp -a work, though there are no extended attributes', async (t
   const copied = await run('cp', ['-a', path('dir'), target]);
   t.equal(copied.stderr, '');
   t.same(await fs.readFile(join(target, 'dir/file')), Buffer.from(bytesOf(object)));
+  // The copy is as read-only as the original: a user could not clear it away.
+  await run('chmod', ['-R', 'u+w', target]);
 });
 
 t.test('a source with commas and backslashes adds no mount options', async (t) => {
