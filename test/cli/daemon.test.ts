@@ -2,6 +2,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
+import { isProcessAlive } from '../../src/runtime/process-identity.js';
 import { startInBackground } from '../../src/cli/background.js';
 import { CommandError } from '../../src/cli/exit-codes.js';
 import { loadMountConfig } from '../../src/config/load.js';
@@ -181,5 +182,5 @@ t.test('a daemon in the background', async (t) => {
 
 /** Its parent is this process, so that it is gone when node has reaped it. */
 async function untilGone(pid: number): Promise<void> {
-  while (existsSync(`/proc/${pid}`)) await new Promise((resolve) => setImmediate(resolve));
+  while (isProcessAlive(pid)) await new Promise((resolve) => setImmediate(resolve));
 }

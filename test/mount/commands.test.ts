@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { isProcessAlive } from '../../src/runtime/process-identity.js';
 import type { StatusDocument } from '../../src/cli/status.js';
 import { startProcess } from '../cli/live-process.js';
 import { BUCKET, isMounted, SLUICE, startWorld } from '../support/mount-harness.js';
@@ -64,7 +65,7 @@ t.test('a mount in use is not removed, unless --lazy or --force says so', async 
     t.ok(isMounted(mountpoint));
     t.equal((await world.sluice(['unmount', mode, mountpoint])).code, 0, mode);
     t.notOk(isMounted(mountpoint));
-    t.notOk(existsSync(`/proc/${pid}`), 'the daemon has ended');
+    t.notOk(isProcessAlive(pid), 'the daemon has ended');
     t.match(await finished, { code: 1, hung: false }, 'the reader got an error');
     world.server.faults.clear();
   }

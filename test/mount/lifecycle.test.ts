@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { existsSync, readdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { isProcessAlive } from '../../src/runtime/process-identity.js';
 import type { Test } from 'tap';
 import { findPatternMismatch } from '../../src/runtime/pattern.js';
 import { BUCKET, isMounted, read, startWorld } from '../support/mount-harness.js';
@@ -49,7 +50,7 @@ t.test('mount in the background returns when the mount answers; status and unmou
   const unmounted = await sluice(['unmount', mountpoint]);
   t.equal(unmounted.code, 0, unmounted.stderr);
   t.notOk(isMounted(mountpoint));
-  t.ok(await eventually(() => !existsSync(`/proc/${report.pid}`)), 'the daemon is gone');
+  t.ok(await eventually(() => !isProcessAlive(report.pid)), 'the daemon is gone');
   t.same(readdirSync(cache), [], 'and its temp files');
   t.not((await sluice(['unmount', mountpoint])).code, 0, 'unmounting what is not mounted is an error');
   t.not((await sluice(['status', mountpoint])).code, 0);
