@@ -1,6 +1,6 @@
 /**
  * Can this machine mount? Asked before anything is mounted, so that what is missing is named with the command that
- * brings it, instead of libfuse's "fuse failed". Called by the session and by `sluice doctor`.
+ * brings it, instead of libfuse's "fuse failed". Called by the portable session.
  */
 import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';

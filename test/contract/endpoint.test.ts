@@ -11,6 +11,7 @@ import t from 'tap';
 import { createS3ObjectStore } from '../../src/object-store/s3-object-store.js';
 import { silentLogger } from '../../src/observability/logger.js';
 import { systemClock } from '../../src/runtime/clock.js';
+import { storeOptions } from '../support/s3-fixture.js';
 import { S3Writer } from '../support/s3-writer.js';
 import type { ContractException } from './contract-target.js';
 import { objectStoreContract } from './object-store-contract.js';
@@ -22,21 +23,8 @@ if (endpointUrl && bucket) {
   const exceptions = (process.env['SLUICE_CONTRACT_EXCEPTIONS'] ?? '').split(',').filter(Boolean);
   await objectStoreContract(t, async () => {
     const writer = new S3Writer({ endpointUrl, bucket });
-    const store = await createS3ObjectStore(
-      {
-        bucket,
-        endpointUrl,
-        region: undefined,
-        profile: undefined,
-        noSignRequest: false,
-        forcePathStyle: true,
-        caBundle: undefined,
-        requesterPays: false,
-        connectionsMax: 8,
-        stallTimeoutMs: 10_000,
-      },
-      { logger: silentLogger, clock: systemClock },
-    );
+    const options = { ...storeOptions(endpointUrl), bucket };
+    const store = await createS3ObjectStore(options, { logger: silentLogger, clock: systemClock });
     return {
       store,
       put: (key, bytes) => writer.put(key, bytes),
