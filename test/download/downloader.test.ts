@@ -200,21 +200,6 @@ t.test('after an outage the next read is served: nothing stays broken', async (t
   content.close();
 });
 
-t.test('a reader that comes while its part is failing for another reader is not forgotten', async (t) => {
-  const gate = new Deferred<void>();
-  const error = new ObjectStoreError('access_denied', 'no', { operation: 'GetObject' });
-  const first = { before: gate.promise, outcome: { kind: 'denied', error } } as const;
-  const { clock, stores, version } = world(MIB, { part: inOrder(first) });
-  const content = stores.open(version);
-  const failing = content.read(new Uint8Array(KIB), 0);
-  // The second read is issued by the first one's failure: before the part is off the list of parts under way.
-  const following = failing.catch(() => content.read(new Uint8Array(KIB), 512 * KIB));
-  gate.resolve();
-  await t.rejects(failing, { code: 'denied' });
-  t.equal(await withTime(clock, following), KIB);
-  content.close();
-});
-
 t.test('demand goes ahead of prefetch that is queued, and runs beside prefetch under way', async (t) => {
   const gates: Deferred<void>[] = [];
   const hold = () => {

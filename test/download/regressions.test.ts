@@ -5,6 +5,7 @@ import { PartScheduler } from '../../src/download/part-scheduler.js';
 import type { DownloadTarget, PartTarget } from '../../src/download/target.js';
 import { Availability } from '../../src/file/availability.js';
 import { PartWriter } from '../../src/file/part-writer.js';
+import { ObjectStoreError } from '../../src/object-store/errors.js';
 import type { ObjectVersion, PartOutcome } from '../../src/object-store/object-store.js';
 import { silentLogger } from '../../src/observability/logger.js';
 import { TransferMetrics } from '../../src/observability/metrics.js';
@@ -91,7 +92,7 @@ class BookTarget implements DownloadTarget {
   missing = (range: ByteRange) => this.availability.missing(range);
   wanted = (range: ByteRange) => [...this.waiting].some((wanted) => rangesOverlap(wanted, range));
   delayed = () => {};
-  partFailed = () => {};
+  partFailed: () => void = () => {};
   expired = () => {};
 
   beginPart({ start }: ByteRange): PartTarget {
@@ -152,6 +153,23 @@ t.test('a reader close ahead in a prefetch part waits for it: one request', asyn
   gate.resolve();
   await settle(400);
   t.ok(target.availability.has({ start: 16 * MIB, end: 24 * MIB }));
+  downloader.stop();
+});
+
+t.test('a reader that comes while its part is ending is not forgotten', async (t) => {
+  const gate = new Deferred<void>();
+  const error = new ObjectStoreError('access_denied', 'no', { operation: 'GetObject' });
+  let attempts = 0;
+  const { calls, target, wait, downloader } = await withPrefetch(() =>
+    attempts++ === 0 ? { before: gate.promise, outcome: { kind: 'denied', error } } : undefined,
+  );
+  const wanted = { start: 16 * MIB, end: 16 * MIB + 4 * KIB };
+  // The very moment in which the part has failed and is still on the list of parts under way.
+  target.partFailed = () => wait(wanted);
+  gate.resolve();
+  await settle(100);
+  t.equal(calls().length, 2);
+  t.ok(target.availability.has(wanted));
   downloader.stop();
 });
 
