@@ -30,6 +30,9 @@ t.test('one that ended and was never collected is not alive', onLinux, async (t)
   const [line] = (await once(parent.stdout, 'data')) as [Buffer];
   const pid = Number(line.toString());
   t.ok(isProcessAlive(pid));
+  // Only cat answers: the shell, which would collect the child, is gone then.
+  parent.stdin.write('ready?');
+  await once(parent.stdout, 'data');
   process.kill(pid, 'SIGKILL');
   while (isProcessAlive(pid)) await new Promise((resolve) => setImmediate(resolve));
   t.equal(process.kill(pid, 0), true, 'it is still listed');
