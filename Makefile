@@ -22,12 +22,33 @@ demo: build ## Mount a bucket of an embedded S3 server and stream a large file t
 setup: ## Install what is missing: system packages (as root or with sudo) and npm packages
 	@scripts/setup.sh
 
-build: dist/.compiled dist/test/support/mmap-reader ## Compile what changed
+build: dist/.compiled dist/native/sluice.node dist/test/support/mmap-reader ## Compile what changed
 
 # Dated before the compiler reads, so that what is edited meanwhile is newer. Folders are there for removed files.
 dist/.compiled: package-lock.json tsconfig.json $(SOURCES) | setup
 	@mkdir -p dist && touch $@.begun
 	@$(BIN)/tsc -p tsconfig.json && chmod +x dist/src/cli/main.js && mv $@.begun $@
+
+# The addon: one binary for every Node.js from 20 on, from headers that lie in npm packages. Sluice works without it.
+NATIVE_CORE := $(filter-out native/addon.cc,$(wildcard native/*.cc))
+NATIVE_FLAGS := -std=c++20 -O2 -g1 -pthread -Wall -Wextra -Werror -MMD -MP
+ADDON_FLAGS := -fPIC -fvisibility=hidden -DNAPI_VERSION=8 -DNAPI_CPP_EXCEPTIONS \
+	-isystem node_modules/node-api-headers/include -isystem node_modules/node-addon-api
+ADDON_OBJECTS := $(patsubst native/%.cc,dist/native/%.o,$(NATIVE_CORE) native/addon.cc)
+
+ifeq ($(shell uname -s),Linux)
+dist/native/sluice.node: $(ADDON_OBJECTS)
+	@$(CXX) -shared -pthread -o $@.new $^ && mv $@.new $@
+else
+# The protocol is Linux's.
+dist/native/sluice.node: | setup
+	@mkdir -p $(@D) && touch $@
+endif
+
+dist/native/%.o: native/%.cc package-lock.json | setup
+	@mkdir -p $(@D) && $(CXX) $(NATIVE_FLAGS) $(ADDON_FLAGS) -c -o $@ $<
+
+-include $(ADDON_OBJECTS:.o=.d)
 
 # The one thing that tests cannot do in JavaScript: read a file by mmap.
 dist/test/support/mmap-reader: test/support/mmap-reader.c | setup
