@@ -3,6 +3,7 @@
  * Implemented by temp-file-stores.ts over TempFileStores; tests of the filesystem bring an implementation in memory.
  */
 import type { ObjectVersion } from '../object-store/object-store.js';
+import type { DirectFile } from './direct-reads.js';
 
 export interface ContentSource {
   /** Never waits; the same version shares its bytes and its download with every other open handle. */
@@ -13,6 +14,10 @@ export interface Content {
   readonly version: ObjectVersion;
   /** Debug id of the shared store, for logs. */
   readonly storeId: string;
+  /** The shared local file for a session that reads it by itself; undefined: all reads go through `read`. */
+  readonly direct: DirectFile | undefined;
+  /** The local file has every byte, so that the kernel may read it alone. False for an empty object, which has none. */
+  readonly complete: boolean;
   /**
    * Fills `target` from `offset`; resolves with the number of bytes, less than asked only at the end of the object.
    * @throws ContentError

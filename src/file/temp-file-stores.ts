@@ -79,6 +79,10 @@ export class TempFileStores implements ContentSource {
     return {
       version,
       storeId: store.id,
+      direct: undefined,
+      get complete() {
+        return store.state.kind === 'complete' && version.size > 0;
+      },
       read: (target, offset, signal) => {
         if (closing.signal.aborted) return Promise.reject(closedError());
         const signals = signal === undefined ? [closing.signal] : [closing.signal, signal];

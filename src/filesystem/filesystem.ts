@@ -6,6 +6,7 @@
  * Waiting: `lookup` and `readDirectory` may wait for the network; `open`, `release`, `getAttributes` and everything
  * else never do, except `read`, which waits for the bytes it needs and ends by data, error, deadline or abort.
  */
+import type { Content } from '../file/content.js';
 
 /** A live file or directory; positive safe integer, 1 is the root. One (path, object version) has one node id. */
 export type NodeId = number;
@@ -67,6 +68,21 @@ export interface Filesystem {
   /** The attributes of the version that the handle reads. @throws FilesystemError bad_handle, stale */
   getHandleAttributes(handle: HandleId): NodeEntry;
 
+  /**
+   * The kernel is told of the node: it stays known until the kernel forgot it as often as it was told. False, and
+   * nothing is to be told, when it is forgotten or not its path's newest version any more: look it up again.
+   */
+  retain(node: NodeId): boolean;
+
+  /** The kernel forgot `count` of the times it was told. Surplus and unknown nodes are ignored. */
+  forget(node: NodeId, count: number): void;
+
+  /**
+   * Calls `listener`, the only one, when a name that the kernel was told of leads elsewhere now, or may: its object was
+   * replaced, removed, or is no longer to be relied on. It must neither throw nor call back.
+   */
+  onNameOutdated(listener: (parent: NodeId, name: string) => void): void;
+
   /** All names of a directory except `.` and `..`, in byte order, one consistent listing. @throws FilesystemError */
   readDirectory(node: NodeId): Promise<readonly DirectoryEntry[]>;
 
@@ -84,6 +100,15 @@ export interface Filesystem {
 
   /** Bytes read: less than asked only at the end of the file. @throws FilesystemError */
   read(request: ReadRequest): Promise<number>;
+
+  /** What the handle reads from, until it is released. @throws FilesystemError bad_handle */
+  contentOf(handle: HandleId): Content;
+
+  /**
+   * The error of a read that was answered outside of `read`, as `read` would have thrown it. A stale one expires the
+   * name. The handle may be released by now.
+   */
+  readFailed(handle: HandleId, error: unknown): Error;
 
   /** Reads under way on the handle end as aborted. Unknown handles are ignored. */
   release(handle: HandleId): void;

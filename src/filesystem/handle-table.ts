@@ -49,9 +49,13 @@ export class HandleTable {
     return file;
   }
 
+  find(id: HandleId): OpenFile | undefined {
+    return this.#byId.get(id);
+  }
+
   /** @throws FilesystemError bad_handle */
   get(id: HandleId): OpenFile {
-    const file = this.#byId.get(id);
+    const file = this.find(id);
     if (!file) throw new FilesystemError('bad_handle', `no open file has handle ${id}`);
     return file;
   }

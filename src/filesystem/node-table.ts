@@ -2,10 +2,10 @@
  * The nodes of a mount: what is known of each path, found by node id and by path. The only place where nodes are
  * made, replaced and forgotten; directory-cache.ts and name-lookup.ts bring the evidence.
  *
- * Lifetime: a node stays while a cached listing or an open handle pins it. The others stay as long as they are
- * among the `unpinnedMax` used last. Memory is bounded by that, the cached listings and the open handles.
+ * Lifetime: a node stays while a cached listing, an open handle or the kernel's memory of it pins it. The others stay
+ * as long as they are among the `unpinnedMax` used last. Memory is bounded by that and by those three.
  * A path has at most one attached node: its newest version. Replaced and removed nodes are detached: they answer
- * their old attributes while a handle pins them, and are forgotten then.
+ * their old attributes while they are pinned, and are forgotten then.
  */
 import { LRUCache } from '../runtime/lru.js';
 import { assert } from '../runtime/assert.js';
@@ -44,7 +44,11 @@ export interface Node {
   readonly attached: boolean;
 }
 
-type MutableNode = { -readonly [Field in keyof Node]: Node[Field] } & { pins: number };
+type MutableNode = { -readonly [Field in keyof Node]: Node[Field] } & {
+  pins: number;
+  /** How often the kernel was told of the node and has not forgotten it; all of them together are one pin. */
+  lookups: number;
+};
 
 export interface NodeTableOptions {
   readonly inodeBits: number;
@@ -52,10 +56,13 @@ export interface NodeTableOptions {
   readonly unpinnedMax: number;
   /** Modification time of directories without a marker. */
   readonly mountedMs: number;
+  /** Told the path of a node that the kernel knows when it stops to be what the path leads to, or may. */
+  readonly onOutdated?: ((path: string) => void) | undefined;
 }
 
 export class NodeTable {
   readonly #mountedMs: number;
+  readonly #onOutdated: ((path: string) => void) | undefined;
   readonly #inodes: Inodes;
   readonly #byId = new Map<NodeId, MutableNode>();
   readonly #byPath = new Map<string, MutableNode>();
@@ -65,18 +72,19 @@ export class NodeTable {
   readonly #root: MutableNode;
   #idLast: NodeId = ROOT_NODE;
 
-  constructor({ inodeBits, unpinnedMax, mountedMs }: NodeTableOptions) {
+  constructor({ inodeBits, unpinnedMax, mountedMs, onOutdated }: NodeTableOptions) {
     this.#mountedMs = mountedMs;
+    this.#onOutdated = onOutdated;
     this.#inodes = new Inodes(inodeBits);
     this.#unpinned = new LRUCache<NodeId, MutableNode>({
       max: unpinnedMax,
       // `disposeAfter` and not `dispose`: within the latter the cache may not be used.
       disposeAfter: (node, _id, reason) => {
-        if (reason === 'evict') this.#forget(node);
+        if (reason === 'evict') this.#drop(node);
       },
     });
     const facts = { size: 0, etag: '', modifiedMs: mountedMs, archived: false } as const;
-    const links = { attached: true, checkedMs: NEVER, pins: 1 };
+    const links = { attached: true, checkedMs: NEVER, pins: 1, lookups: 0 };
     this.#root = { id: ROOT_NODE, path: '', inode: ROOT_INODE, kind: 'directory', ...facts, ...links };
     this.#byId.set(ROOT_NODE, this.#root);
     this.#byPath.set('', this.#root);
@@ -124,7 +132,9 @@ export class NodeTable {
   /** What is known of `path` is no longer true, or may not be. */
   expire(path: string): void {
     const node = this.#byPath.get(path);
-    if (node) node.checkedMs = NEVER;
+    if (!node) return;
+    this.#tellOutdated(node);
+    node.checkedMs = NEVER;
   }
 
   /** False when the node is forgotten already. */
@@ -140,7 +150,26 @@ export class NodeTable {
     assert(node && node.pins > 0, `node ${id} is pinned`);
     if (--node.pins > 0) return;
     if (node.attached) this.#unpinned.set(id, node);
-    else this.#forget(node);
+    else this.#drop(node);
+  }
+
+  /**
+   * The kernel is told of the node once more. False when it must not be: the node is forgotten or detached, and nobody
+   * would tell the kernel of that any more.
+   */
+  retain(id: NodeId): boolean {
+    const node = this.#byId.get(id);
+    if (!node?.attached) return false;
+    if (node.lookups++ === 0) this.pin(id);
+    return true;
+  }
+
+  /** The kernel forgot the node `count` times; more than it was told counts as all of them. */
+  forget(id: NodeId, count: number): void {
+    const node = this.#byId.get(id);
+    if (!node || node.lookups === 0) return;
+    node.lookups = Math.max(0, node.lookups - count);
+    if (node.lookups === 0) this.unpin(id);
   }
 
   /** The caller takes care of a node without pins. */
@@ -174,6 +203,7 @@ export class NodeTable {
       checkedMs,
       attached: true,
       pins: 0,
+      lookups: 0,
     };
     this.#byId.set(node.id, node);
     this.#byPath.set(path, node);
@@ -181,15 +211,21 @@ export class NodeTable {
   }
 
   #detach(node: MutableNode): void {
+    this.#tellOutdated(node);
     node.attached = false;
     if (this.#byPath.get(node.path) === node) this.#byPath.delete(node.path);
     const others = this.#detached.get(node.path);
     if (others) others.add(node);
     else this.#detached.set(node.path, new Set([node]));
-    if (node.pins === 0) this.#forget(node);
+    if (node.pins === 0) this.#drop(node);
   }
 
-  #forget(node: MutableNode): void {
+  /** Of a node that was `NEVER` checked the kernel has heard before, or was told that it is valid for no time. */
+  #tellOutdated({ path, lookups, checkedMs }: MutableNode): void {
+    if (lookups > 0 && checkedMs !== NEVER) this.#onOutdated?.(path);
+  }
+
+  #drop(node: MutableNode): void {
     this.#unpinned.delete(node.id);
     this.#byId.delete(node.id);
     if (node.attached) this.#byPath.delete(node.path);

@@ -18,7 +18,7 @@ type OpenFileState = 'open' | 'superseded' | 'released';
 export class OpenFile {
   readonly id: HandleId;
   readonly node: Node;
-  readonly #content: Content;
+  readonly content: Content;
   #state: OpenFileState = 'open';
   #readsUnderWay = 0;
   #idle: Deferred<void> | undefined;
@@ -26,7 +26,7 @@ export class OpenFile {
   constructor(id: HandleId, node: Node, content: Content) {
     this.id = id;
     this.node = node;
-    this.#content = content;
+    this.content = content;
   }
 
   /**
@@ -39,7 +39,7 @@ export class OpenFile {
     if (length <= 0) return 0;
     this.#readsUnderWay++;
     try {
-      const count = await this.#content.read(target.subarray(0, length), offset, signal);
+      const count = await this.content.read(target.subarray(0, length), offset, signal);
       this.assertReadable();
       assert(
         count === length,
@@ -87,11 +87,11 @@ export class OpenFile {
   supersede(): void {
     if (this.#state !== 'open') return;
     this.#state = 'superseded';
-    this.#content.close();
+    this.content.close();
   }
 
   release(): void {
     this.#state = 'released';
-    this.#content.close();
+    this.content.close();
   }
 }

@@ -3,7 +3,7 @@
  * filesystem.ts and joins the parts that do the work: names and listings (name-lookup, directory-cache), what is
  * known of paths (node-table), open files (handle-table). Built by the composition root, called by fuse/.
  */
-import type { ContentSource } from '../file/content.js';
+import type { Content, ContentSource } from '../file/content.js';
 import type { ObjectStore } from '../object-store/object-store.js';
 import type { Logger } from '../observability/logger.js';
 import { assert } from '../runtime/assert.js';
@@ -83,6 +83,7 @@ export class ReadOnlyFilesystem implements Filesystem {
   readonly #directories: DirectoryCache;
   readonly #names: NameLookup;
   readonly #handles: HandleTable;
+  #nameOutdated: ((parent: NodeId, name: string) => void) | undefined;
   #isClosed = false;
 
   constructor(deps: ReadOnlyFilesystemDeps, options: ReadOnlyFilesystemOptions) {
@@ -94,7 +95,8 @@ export class ReadOnlyFilesystem implements Filesystem {
     this.#options = options;
     this.#handles = new HandleTable(limits);
     const mountedMs = clock.wallTimeMs();
-    this.#nodes = new NodeTable({ inodeBits, unpinnedMax: limits.unpinnedNodesMax, mountedMs });
+    const onOutdated = (path: string) => this.#tellNameOutdated(path);
+    this.#nodes = new NodeTable({ inodeBits, unpinnedMax: limits.unpinnedNodesMax, mountedMs, onOutdated });
     const nodes = this.#nodes;
     this.#directories = new DirectoryCache(
       { objectStore, clock, logger, nodes },
@@ -126,6 +128,18 @@ export class ReadOnlyFilesystem implements Filesystem {
     const file = this.#handles.get(handle);
     file.assertReadable();
     return this.#entry(file.node);
+  }
+
+  retain(id: NodeId): boolean {
+    return this.#nodes.retain(id);
+  }
+
+  forget(id: NodeId, count: number): void {
+    this.#nodes.forget(id, count);
+  }
+
+  onNameOutdated(listener: (parent: NodeId, name: string) => void): void {
+    this.#nameOutdated = listener;
   }
 
   async readDirectory(id: NodeId): Promise<readonly DirectoryEntry[]> {
@@ -178,10 +192,16 @@ export class ReadOnlyFilesystem implements Filesystem {
     try {
       return await file.read(target, offset, signal);
     } catch (error) {
-      const failure = toFilesystemError(error);
-      if (failure instanceof FilesystemError && failure.code === 'stale') this.#expire(file.node);
-      throw failure;
+      throw this.#readFailure(file.node, error);
     }
+  }
+
+  contentOf(handle: HandleId): Content {
+    return this.#handles.get(handle).content;
+  }
+
+  readFailed(handle: HandleId, error: unknown): Error {
+    return this.#readFailure(this.#handles.find(handle)?.node, error);
   }
 
   release(handle: HandleId): void {
@@ -209,6 +229,12 @@ export class ReadOnlyFilesystem implements Filesystem {
     this.#directories.close();
   }
 
+  #readFailure(node: Node | undefined, error: unknown): Error {
+    const failure = toFilesystemError(error);
+    if (node && failure instanceof FilesystemError && failure.code === 'stale') this.#expire(node);
+    return failure;
+  }
+
   /** The object of this node is another one now, or gone: nothing remembered about its name is relied on. */
   #expire(node: Node): void {
     if (!node.attached) return;
@@ -218,6 +244,12 @@ export class ReadOnlyFilesystem implements Filesystem {
     this.#names.expire(node.path);
     this.#names.expire(parent);
     this.#directories.expire(parent);
+  }
+
+  /** The kernel drops a directory that is gone with all that is in it: nothing is told of names there. */
+  #tellNameOutdated(path: string): void {
+    const parent = this.#nodes.attached(parentPath(path));
+    if (parent) this.#nameOutdated?.(parent.id, nameOf(path));
   }
 
   #directoryNode(id: NodeId): Node {

@@ -18,8 +18,14 @@ import type { FuseOperations, FuseStat, FuseStatfs, Reply, WriteOperations } fro
 import { parentOf, PathNodes } from './path-nodes.js';
 import type { VersionSplit } from './version-split.js';
 
+/** Without what only a session needs that tells the kernel of nodes and reads files by itself. */
+export type PortableFilesystem = Omit<
+  Filesystem,
+  'retain' | 'forget' | 'onNameOutdated' | 'contentOf' | 'readFailed'
+>;
+
 export interface OperationsDeps {
-  readonly filesystem: Filesystem;
+  readonly filesystem: PortableFilesystem;
   readonly logger: Logger;
   readonly split: VersionSplit;
 }
@@ -74,7 +80,7 @@ function writeOperations(status: number): WriteOperations {
 
 /** The work of each request: async throughout, so that whatever is thrown becomes a rejection. */
 class Requests {
-  readonly #filesystem: Filesystem;
+  readonly #filesystem: PortableFilesystem;
   readonly #split: VersionSplit;
   readonly #paths: PathNodes;
 

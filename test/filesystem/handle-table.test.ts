@@ -9,6 +9,8 @@ const node = nodes.show('a', facts, 0);
 const content: Content = {
   version: { endpoint: '', bucket: '', key: 'a', etag: '"a"', size: 1 },
   storeId: 's1',
+  direct: undefined,
+  complete: false,
   read: async () => 0,
   close: () => {},
 };

@@ -2,10 +2,10 @@
 import t from 'tap';
 import { FilesystemError } from '../../src/filesystem/errors.js';
 import { ROOT_NODE } from '../../src/filesystem/filesystem.js';
-import type { Filesystem } from '../../src/filesystem/filesystem.js';
 import { WRITE_OPERATIONS } from '../../src/fuse/fuse-native.js';
 import type { FuseStat, FuseStatfs, Reply } from '../../src/fuse/fuse-native.js';
 import { createOperations } from '../../src/fuse/operations.js';
+import type { PortableFilesystem } from '../../src/fuse/operations.js';
 import type { RunCommand } from '../../src/fuse/run-command.js';
 import { VersionSplit } from '../../src/fuse/version-split.js';
 import { createLogger, silentLogger } from '../../src/observability/logger.js';
@@ -18,7 +18,7 @@ interface LogLine {
   readonly operation: string;
 }
 
-function operationsOn(filesystem: Filesystem, run: RunCommand = neverRun) {
+function operationsOn(filesystem: PortableFilesystem, run: RunCommand = neverRun) {
   const lines: LogLine[] = [];
   const logger = createLogger('debug', { write: (line) => void lines.push(JSON.parse(line) as LogLine) });
   const clock = new SimulatedClock();
@@ -46,7 +46,7 @@ function replied<Values extends unknown[] = []>(
 }
 
 /** A filesystem of which every method throws `error`; those that may wait do so at once or as a rejection. */
-function failing(error: Error, isRejecting: boolean): Filesystem {
+function failing(error: Error, isRejecting: boolean): PortableFilesystem {
   const fail = (): never => {
     throw error;
   };

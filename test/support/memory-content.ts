@@ -31,6 +31,8 @@ export class MemoryContentSource implements ContentSource {
 class MemoryContent implements Content {
   readonly version: ObjectVersion;
   readonly storeId = 'memory';
+  readonly direct = undefined;
+  readonly complete = false;
   readonly #objectStore: MemoryObjectStore;
   readonly #source: MemoryContentSource;
   readonly #closing = new AbortController();
