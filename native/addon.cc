@@ -209,8 +209,8 @@ class NativeSession : public Napi::ObjectWrap<NativeSession> {
     session.passthrough = flag("passthrough");
     session.trace_reads = flag("traceReads");
     session.caller_leaves = caller_is_leaving;
-    const auto events = buffer("events", 2u << 20);
-    const auto replies = buffer("replies", session.read_bytes_max);
+    auto events = buffer("events", 2u << 20);
+    auto replies = buffer("replies", session.read_bytes_max);
     if (!options.Get("onEvents").IsFunction()) throw Napi::TypeError::New(env, "option onEvents must be a function");
     events_ = std::span(events.Data(), events.ByteLength());
     replies_ = std::span(replies.Data(), replies.ByteLength());
