@@ -483,10 +483,12 @@ Session::ReplyResult Session::reply_open(uint32_t slot, uint64_t handle, std::sh
     return ReplyResult::kNoRequest;
   }
   fuse::OpenOut out{handle, fuse::kOpenNoFlush, 0};
-  if (keep_cache) out.open_flags |= fuse::kOpenKeepCache;
   if (decision->mode == OpenMode::kPassthrough) {
+    // The kernel takes no flag about its cache here: it has none of this handle.
     out.open_flags |= fuse::kOpenPassthrough;
     out.backing_id = decision->backing_id;
+  } else if (keep_cache) {
+    out.open_flags |= fuse::kOpenKeepCache;
   }
   if (!device_.reply(request->device, request->unique, bytes_of(out))) {
     open_files_.release(handle);
