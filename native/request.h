@@ -50,4 +50,9 @@ T load(std::span<const uint8_t> bytes, size_t at = 0) {
   return value;
 }
 
+template <typename T>
+std::span<const uint8_t> bytes_of(const T& value) {
+  return {reinterpret_cast<const uint8_t*>(&value), sizeof value};
+}
+
 }  // namespace sluice
