@@ -1,11 +1,10 @@
 /**
- * Readers that wait for bytes: each waits for one range and is settled exactly once, by arrival, by an error, or
+ * Readers that wait for bytes: each waits for one range and is settled at most once, by arrival, by an error, or
  * because it gave up itself (deadline, abort). Used by TempFileStore, which registers first and then looks at the
  * availability again in the same synchronous step, so that no wake-up can be missed.
  *
  * Waking scans all waiters: there are at most as many as the kernel has reads in flight on one file (tens).
  */
-import { Deferred } from '../runtime/deferred.js';
 import { rangesOverlap } from '../runtime/range.js';
 import type { ByteRange } from '../runtime/range.js';
 import type { ContentError } from './content.js';
@@ -13,28 +12,31 @@ import type { ContentError } from './content.js';
 export type WaitOutcome =
   { readonly kind: 'arrived' } | { readonly kind: 'failed'; readonly error: ContentError };
 
+/** Called with the outcome within the call that settles the wait. */
+export type SettleWait = (outcome: WaitOutcome) => void;
+
 export interface RangeWaiter {
   readonly range: ByteRange;
-  readonly settled: Promise<WaitOutcome>;
   /** Ends the wait from the reader's side; does nothing when it is settled already. */
   giveUp(error: ContentError): void;
+  /** Ends the wait without an outcome: the reader has its answer from elsewhere. */
+  withdraw(): void;
 }
 
 export class RangeWaiters {
-  readonly #waiting = new Map<RangeWaiter, (outcome: WaitOutcome) => void>();
+  readonly #waiting = new Map<RangeWaiter, SettleWait>();
 
   get count(): number {
     return this.#waiting.size;
   }
 
-  add(range: ByteRange): RangeWaiter {
-    const deferred = new Deferred<WaitOutcome>();
+  add(range: ByteRange, settle: SettleWait): RangeWaiter {
     const waiter: RangeWaiter = {
       range,
-      settled: deferred.promise,
       giveUp: (error) => this.#settle(waiter, { kind: 'failed', error }),
+      withdraw: () => void this.#waiting.delete(waiter),
     };
-    this.#waiting.set(waiter, (outcome) => deferred.resolve(outcome));
+    this.#waiting.set(waiter, settle);
     return waiter;
   }
 

@@ -17,6 +17,11 @@ export interface LocalFile {
   read(target: Uint8Array, offset: number): Promise<void>;
   /** Writes `chunks`, one after the other, at `offset`. @throws NodeJS.ErrnoException, e.g. ENOSPC */
   write(chunks: readonly Uint8Array[], offset: number): Promise<void>;
+  /**
+   * What `use` gives, called with the descriptor of the file, which is created when needed. The descriptor is valid
+   * during the call only: whoever needs it longer duplicates it. @throws NodeJS.ErrnoException
+   */
+  lend<T>(use: (descriptor: number) => T): T;
   /** Keeps the descriptor between operations (the state at first), until `park`. */
   unpark(): void;
   /** Gives the descriptor back, now or after the operations in progress, and from then on after each. */
@@ -66,6 +71,15 @@ export class SparseFile implements LocalFile {
         rest = dropBytes(rest, bytesWritten);
       }
     });
+  }
+
+  lend<T>(use: (descriptor: number) => T): T {
+    this.#fd ??= this.#open();
+    try {
+      return use(this.#fd);
+    } finally {
+      this.#closeIfUnused();
+    }
   }
 
   unpark(): void {

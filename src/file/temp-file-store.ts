@@ -9,19 +9,23 @@
  */
 import { join } from 'node:path';
 import { assert, asError, unreachable } from '../runtime/assert.js';
-import type { CancelTimer, Clock } from '../runtime/clock.js';
+import type { CancelTimer } from '../runtime/clock.js';
 import { Deferred } from '../runtime/deferred.js';
 import type { ByteRange } from '../runtime/range.js';
-import type { Logger } from '../observability/logger.js';
 import type { ReadTrace } from '../observability/read-trace.js';
 import type { StoreStatus } from '../observability/status-report.js';
 import type { ObjectVersion } from '../object-store/object-store.js';
 import type { DownloadTarget, PartFailure, PartTarget } from '../download/target.js';
 import { Availability } from './availability.js';
 import { ContentError } from './content.js';
+import type { DirectFile } from './direct-reads.js';
 import { PartWriter } from './part-writer.js';
 import { RangeWaiters } from './range-waiters.js';
+import type { RangeWaiter, SettleWait, WaitOutcome } from './range-waiters.js';
 import type { LocalFile } from './sparse-file.js';
+import type { Fetcher, TempFileStoreDeps, TempFileStoreOptions } from './store-deps.js';
+import { openDirectReads } from './store-direct-reads.js';
+import type { StoreDirectReads } from './store-direct-reads.js';
 import {
   abortedError,
   closedError,
@@ -36,31 +40,6 @@ import type { StoreOutcome, StoreState } from './store-state.js';
 export interface StoreProgress {
   readonly contiguousBytes: number;
   readonly arrivedBytes: number;
-}
-
-/** What the store needs of its downloader; see download/downloader.ts. */
-export interface Fetcher {
-  readonly partsInFlight: number;
-  observe(range: ByteRange): void;
-  demand(range: ByteRange): void;
-  stop(): void;
-}
-
-export interface TempFileStoreDeps {
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly createFile: (path: string, size: number) => LocalFile;
-  readonly createFetcher: (target: DownloadTarget) => Fetcher;
-  /** Called when more bytes lie on disk than before. */
-  readonly onGrowth: () => void;
-  /** Called when the local disk is full: frees what it can and says whether a write is worth another try. */
-  readonly makeRoom: (bytes: number) => boolean;
-}
-
-export interface TempFileStoreOptions {
-  readonly id: string;
-  readonly directory: string;
-  readonly readDeadlineMs: number;
 }
 
 export interface StoreRead {
@@ -86,6 +65,7 @@ export class TempFileStore implements DownloadTarget {
   readonly #done = new Deferred<StoreOutcome>();
   #state: StoreState = { kind: 'filling' };
   #delayReason: string | undefined;
+  #direct: StoreDirectReads | undefined;
 
   constructor(version: ObjectVersion, deps: TempFileStoreDeps, options: TempFileStoreOptions) {
     this.id = options.id;
@@ -103,6 +83,11 @@ export class TempFileStore implements DownloadTarget {
     return this.#state;
   }
 
+  /** What a session that answers reads by itself knows of the local file; only while the store is awake. */
+  get direct(): DirectFile | undefined {
+    return this.#direct?.file;
+  }
+
   /**
    * Fills `target` from `offset`; resolves with the bytes read, less than asked only at the end of the object.
    * @throws ContentError
@@ -111,7 +96,7 @@ export class TempFileStore implements DownloadTarget {
     const length = Math.max(0, Math.min(target.length, this.version.size - offset));
     if (length === 0) return 0;
     const range = { start: offset, end: offset + length };
-    if (this.#state.kind === 'filling') this.#fetcher.observe(range);
+    this.observe(range);
     if (!this.availability.has(range)) await this.#waitFor(range, trace, signals);
     if (this.#state.kind === 'closed') throw closedError();
     try {
@@ -135,11 +120,13 @@ export class TempFileStore implements DownloadTarget {
   /** Somebody has the object open again. */
   wake(): void {
     this.#file.unpark();
+    this.#direct = openDirectReads(this, { ...this.#deps, file: this.#file });
   }
 
-  /** Nobody has the object open: fetching ends, the descriptor is given back, what arrived stays. */
+  /** Nobody has the object open: fetching and direct reads end, the descriptor is given back, what arrived stays. */
   rest(): void {
     this.#fetcher.stop();
+    this.#endDirectReads();
     this.#file.park();
   }
 
@@ -149,6 +136,7 @@ export class TempFileStore implements DownloadTarget {
     this.#fetcher.stop();
     this.#enter({ kind: 'closed' }, 'closed');
     this.#waiters.fail(closedError());
+    this.#endDirectReads();
     this.#file.remove();
   }
 
@@ -165,6 +153,25 @@ export class TempFileStore implements DownloadTarget {
       readsWaiting: this.#waiters.count,
       partsInFlight: this.#fetcher.partsInFlight,
     };
+  }
+
+  // What direct reads call (DirectlyReadStore).
+
+  observe(range: ByteRange): void {
+    if (this.#state.kind === 'filling') this.#fetcher.observe(range);
+  }
+
+  wait(range: ByteRange, settle: SettleWait, signals: readonly AbortSignal[] = []): RangeWaiter {
+    const waiter = this.#waiters.add(range, settle);
+    const refusal = this.#refusal(signals);
+    if (this.availability.has(range)) this.#waiters.wake((other) => this.availability.has(other));
+    else if (refusal !== undefined) waiter.giveUp(refusal);
+    else this.#fetcher.demand(range);
+    return waiter;
+  }
+
+  deadlineError(range: ByteRange): ContentError {
+    return deadlineError(this.version, range, this.#readDeadlineMs, this.#delayReason);
   }
 
   // What the downloader calls (DownloadTarget).
@@ -229,20 +236,21 @@ export class TempFileStore implements DownloadTarget {
     this.#waiters.fail(state.error);
   }
 
-  /** Registers, looks again, asks, and waits: one synchronous step up to the wait. */
+  #endDirectReads(): void {
+    this.#direct?.close();
+    this.#direct = undefined;
+  }
+
   async #waitFor(range: ByteRange, trace: ReadTrace, signals: readonly AbortSignal[]): Promise<void> {
-    const waiter = this.#waiters.add(range);
-    const refusal = this.#refusal(signals);
-    if (this.availability.has(range)) this.#waiters.wake((other) => this.availability.has(other));
-    else if (refusal !== undefined) waiter.giveUp(refusal);
-    else this.#fetcher.demand(range);
+    const settled = new Deferred<WaitOutcome>();
+    const waiter = this.wait(range, (outcome) => settled.resolve(outcome), signals);
     const onAbort = () => waiter.giveUp(abortedError());
     for (const signal of signals) signal.addEventListener('abort', onAbort, { once: true });
     const cancelDeadline: CancelTimer = this.#deps.clock.after(this.#readDeadlineMs, () =>
-      waiter.giveUp(deadlineError(this.version, range, this.#readDeadlineMs, this.#delayReason)),
+      waiter.giveUp(this.deadlineError(range)),
     );
     trace.beginWait(range);
-    const outcome = await waiter.settled;
+    const outcome = await settled.promise;
     trace.endWait();
     cancelDeadline();
     for (const signal of signals) signal.removeEventListener('abort', onAbort);
@@ -281,7 +289,9 @@ export class TempFileStore implements DownloadTarget {
 
   #publish(range: ByteRange): void {
     if (this.#state.kind === 'closed') return;
+    this.#direct?.attach();
     const added = this.availability.publish(range);
+    this.#direct?.file.published();
     if (added > 0) this.#deps.onGrowth();
     this.#delayReason = undefined;
     this.#waiters.wake((wanted) => this.availability.has(wanted));

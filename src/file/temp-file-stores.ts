@@ -3,26 +3,24 @@
  * its open handles, kept after the last close among the idle ones, and evicted from there, least recently used
  * first, so that the idle ones stay within the budget. Open stores are outside it and are never evicted.
  *
- * `open` and `close` are synchronous: they never wait for network or disk.
+ * `open` and `close` are synchronous: they never wait for the network, and for the disk only to open a local file that
+ * a session reads by itself.
  */
 import { LRUCache } from '../runtime/lru.js';
 import { createAborter } from '../runtime/aborter.js';
 import { assert, asError } from '../runtime/assert.js';
-import type { Logger } from '../observability/logger.js';
 import type { TransferMetrics } from '../observability/metrics.js';
-import type { ReadTracer } from '../observability/read-trace.js';
 import type { StoreStatus } from '../observability/status-report.js';
 import { versionIdentity } from '../object-store/object-store.js';
 import type { ObjectVersion } from '../object-store/object-store.js';
 import { ContentError } from './content.js';
 import type { Content, ContentSource } from './content.js';
+import type { TempFileStoreDeps } from './store-deps.js';
 import { closedError } from './store-state.js';
 import { TempFileStore } from './temp-file-store.js';
-import type { StoreRead, TempFileStoreDeps } from './temp-file-store.js';
+import type { StoreRead } from './temp-file-store.js';
 
 export interface TempFileStoresDeps extends Omit<TempFileStoreDeps, 'makeRoom' | 'onGrowth'> {
-  readonly logger: Logger;
-  readonly reads: ReadTracer;
   readonly metrics: TransferMetrics;
 }
 
@@ -54,6 +52,7 @@ export class TempFileStores implements ContentSource {
   readonly #idle: LRUCache<string, Entry>;
   #idleBitmapBytes = 0;
   #idLast = 0;
+  #readIdLast = 0;
   #closed = false;
 
   constructor(deps: TempFileStoresDeps, options: TempFileStoresOptions) {
@@ -79,7 +78,9 @@ export class TempFileStores implements ContentSource {
     return {
       version,
       storeId: store.id,
-      direct: undefined,
+      get direct() {
+        return store.direct;
+      },
       get complete() {
         return store.state.kind === 'complete' && version.size > 0;
       },
@@ -220,10 +221,18 @@ export class TempFileStores implements ContentSource {
     yield* this.#idle.values();
   }
 
+  /** Where a session counts its direct reads as `r1`, `r2`…, the few that come through here are `i1`, `i2`…. */
+  #readId(): string | undefined {
+    if (this.#deps.directReads === undefined) return undefined;
+    this.#readIdLast += 1;
+    return `i${this.#readIdLast}`;
+  }
+
   /** One traced read: ENTER here, EXIT whatever happens. */
   async #read(store: TempFileStore, { target, offset, signals }: Omit<StoreRead, 'trace'>): Promise<number> {
     const { key } = store.version;
-    const trace = this.#deps.reads.enter({ storeId: store.id, key, offset, length: target.length });
+    const subject = { storeId: store.id, key, offset, length: target.length };
+    const trace = this.#deps.reads.enter(subject, { id: this.#readId() });
     try {
       const bytes = await store.read({ target, offset, trace, signals });
       this.#deps.metrics.readEnded(bytes);

@@ -20,6 +20,14 @@ export interface ReadSubject {
   readonly length: number;
 }
 
+/** Of a read that came to somebody else before it was told here. */
+export interface ReadOrigin {
+  /** Its trace id, which no other read in flight may have; one of the tracer's own (`r17`) when undefined. */
+  readonly id?: string | undefined;
+  /** How long ago it came; default 0. */
+  readonly ageMs?: number | undefined;
+}
+
 /** One line of a read's life, as remembered and as logged. */
 export interface ReadEvent extends ReadSubject {
   readonly event: 'ENTER' | 'EXIT';
@@ -40,12 +48,12 @@ export class ReadTracer {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #options: ReadTracerOptions;
-  /** In order of their ENTER, oldest first. */
-  readonly #inFlight = new Map<string, ReadTrace>();
+  readonly #inFlight = new Set<ReadTrace>();
   readonly #ring: ReadEvent[] = [];
   #ringNext = 0;
   #idLast = 0;
-  #cancelWatch: CancelTimer | undefined;
+  /** For the oldest read of which was not warned yet; there while any read is in flight that may become old. */
+  #watch: { readonly dueMs: number; readonly cancel: CancelTimer } | undefined;
 
   constructor(deps: { readonly clock: Clock; readonly logger: Logger }, options: ReadTracerOptions) {
     this.#clock = deps.clock;
@@ -54,14 +62,13 @@ export class ReadTracer {
   }
 
   /** Begins a read. The caller ends it with `exit`, exactly once. */
-  enter(subject: ReadSubject): ReadTrace {
-    this.#idLast += 1;
-    const trace = new ReadTrace(`r${this.#idLast}`, subject, this.#clock, (result) =>
+  enter(subject: ReadSubject, { id = `r${++this.#idLast}`, ageMs = 0 }: ReadOrigin = {}): ReadTrace {
+    const trace = new ReadTrace(id, subject, { clock: this.#clock, ageMs }, (result) =>
       this.#exit(trace, result),
     );
-    this.#inFlight.set(trace.id, trace);
-    this.#note({ event: 'ENTER', id: trace.id, atMs: trace.enteredMs, ...subject });
-    this.#cancelWatch ??= this.#clock.after(SLOW_READ_MS, () => this.#watch());
+    this.#inFlight.add(trace);
+    this.#note({ event: 'ENTER', id, atMs: trace.enteredMs, ...subject });
+    this.#watchFrom(trace.enteredMs + SLOW_READ_MS);
     return trace;
   }
 
@@ -72,7 +79,8 @@ export class ReadTracer {
   /** Reads in flight, oldest first. */
   inFlight(): ReadStatus[] {
     const nowMs = this.#clock.nowMs();
-    return [...this.#inFlight.values()].map((trace) => ({
+    const oldestFirst = [...this.#inFlight].sort((a, b) => a.enteredMs - b.enteredMs);
+    return oldestFirst.map((trace) => ({
       id: trace.id,
       ...trace.subject,
       ageMs: Math.round(nowMs - trace.enteredMs),
@@ -87,12 +95,12 @@ export class ReadTracer {
   }
 
   #exit(trace: ReadTrace, result: string): void {
-    if (!this.#inFlight.delete(trace.id)) return;
+    if (!this.#inFlight.delete(trace)) return;
     const { id, subject, waitedMs, waitedFor } = trace;
     this.#note({ event: 'EXIT', id, atMs: this.#clock.nowMs(), ...subject, result, waitedMs, waitedFor });
     if (this.#inFlight.size > 0) return;
-    this.#cancelWatch?.();
-    this.#cancelWatch = undefined;
+    this.#watch?.cancel();
+    this.#watch = undefined;
   }
 
   #note(event: ReadEvent): void {
@@ -101,23 +109,29 @@ export class ReadTracer {
     if (this.#options.traceReads) this.#logger.info(event, `read ${event.event}`);
   }
 
-  /** Warns once of each read that is old by now, and comes back when the next one would be. */
-  #watch(): void {
+  /** Looks at the reads in flight at `dueMs`, or before when that was arranged already. */
+  #watchFrom(dueMs: number): void {
+    if (this.#watch !== undefined && this.#watch.dueMs <= dueMs) return;
+    this.#watch?.cancel();
+    const delayMs = Math.max(0, dueMs - this.#clock.nowMs());
+    this.#watch = { dueMs, cancel: this.#clock.after(delayMs, () => this.#warnOfSlow()) };
+  }
+
+  /** Warns once of each read that is old by now, and comes back when the next one will be. */
+  #warnOfSlow(): void {
     const nowMs = this.#clock.nowMs();
-    this.#cancelWatch = undefined;
-    for (const trace of this.#inFlight.values()) {
+    this.#watch = undefined;
+    for (const trace of this.#inFlight) {
       if (trace.warned) continue;
-      const dueMs = trace.enteredMs + SLOW_READ_MS - nowMs;
-      if (dueMs > 0) {
-        this.#cancelWatch = this.#clock.after(dueMs, () => this.#watch());
-        return;
+      const dueMs = trace.enteredMs + SLOW_READ_MS;
+      if (dueMs > nowMs) {
+        this.#watchFrom(dueMs);
+        continue;
       }
       trace.warned = true;
       const { id, subject, waitingFor } = trace;
-      this.#logger.warn(
-        { event: 'ENTER', id, ...subject, ageMs: -dueMs + SLOW_READ_MS, waitingFor },
-        'slow read',
-      );
+      const ageMs = Math.round(nowMs - trace.enteredMs);
+      this.#logger.warn({ event: 'ENTER', id, ...subject, ageMs, waitingFor }, 'slow read');
     }
   }
 }
@@ -134,10 +148,15 @@ export class ReadTrace {
   #waitSinceMs = 0;
   #waitedMs = 0;
 
-  constructor(id: string, subject: ReadSubject, clock: Clock, end: (result: string) => void) {
+  constructor(
+    id: string,
+    subject: ReadSubject,
+    { clock, ageMs }: { readonly clock: Clock; readonly ageMs: number },
+    end: (result: string) => void,
+  ) {
     this.id = id;
     this.subject = subject;
-    this.enteredMs = clock.nowMs();
+    this.enteredMs = clock.nowMs() - ageMs;
     this.#clock = clock;
     this.#end = end;
   }
@@ -161,10 +180,11 @@ export class ReadTrace {
     this.#waitSinceMs = this.#clock.nowMs();
   }
 
-  endWait(): void {
-    this.#waitedFor = this.#waitingFor;
+  /** @param waitedMs how long it waited in all, when whoever answers the read tells, then also after the wait ended. */
+  endWait(waitedMs = this.#clock.nowMs() - this.#waitSinceMs): void {
+    this.#waitedFor = this.#waitingFor ?? this.#waitedFor;
     this.#waitingFor = undefined;
-    this.#waitedMs = Math.round(this.#clock.nowMs() - this.#waitSinceMs);
+    this.#waitedMs = Math.round(waitedMs);
   }
 
   /** @param result `ok` or an error code. */

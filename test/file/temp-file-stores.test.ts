@@ -3,6 +3,7 @@ import t from 'tap';
 import type { StoreProgress } from '../../src/file/temp-file-store.js';
 import { TempFileStore } from '../../src/file/temp-file-store.js';
 import { silentLogger } from '../../src/observability/logger.js';
+import { ReadTracer } from '../../src/observability/read-trace.js';
 import { Deferred } from '../../src/runtime/deferred.js';
 import { findPatternMismatch } from '../../src/runtime/pattern.js';
 import { MemoryFile } from '../support/memory-file.js';
@@ -255,10 +256,13 @@ t.test(
   async (t) => {
     const objectStore = new MemoryObjectStore();
     const version = objectStore.put('a', { size: 20 * KIB, seed: 1 });
+    const clock = new SimulatedClock();
+    const reads = new ReadTracer({ clock, logger: silentLogger }, { traceReads: false });
     const create = () => {
       const deps = {
-        clock: new SimulatedClock(),
+        clock,
         logger: silentLogger,
+        reads,
         createFile: (_path: string, size: number) => new MemoryFile(size),
         createFetcher: () => ({ partsInFlight: 0, observe() {}, demand() {}, stop() {} }),
         makeRoom: () => false,

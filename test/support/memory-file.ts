@@ -7,6 +7,8 @@ import type { LocalFile } from '../../src/file/sparse-file.js';
 export interface MemoryFileHooks {
   /** Awaited before each access; may throw what the disk would. */
   readonly step?: ((operation: 'read' | 'write', offset: number) => Promise<void> | void) | undefined;
+  /** Gives the descriptor to lend, which is no real one; may throw what the system would. Without it none is lent. */
+  readonly descriptor?: (() => number) | undefined;
 }
 
 export class MemoryFile implements LocalFile {
@@ -38,6 +40,11 @@ export class MemoryFile implements LocalFile {
     }
   }
 
+  lend<T>(use: (descriptor: number) => T): T {
+    if (this.#hooks.descriptor === undefined) throw new Error('a file in memory has no descriptor');
+    return use(this.#hooks.descriptor());
+  }
+
   unpark(): void {}
 
   park(): void {}
@@ -54,6 +61,10 @@ export class HoleFile implements LocalFile {
   }
 
   async write(): Promise<void> {}
+
+  lend(): never {
+    throw new Error('a hole has no descriptor');
+  }
 
   unpark(): void {}
 

@@ -6,6 +6,7 @@ import { Downloader } from '../../src/download/downloader.js';
 import type { DownloaderOptions } from '../../src/download/downloader.js';
 import { PartScheduler } from '../../src/download/part-scheduler.js';
 import type { DownloadTarget } from '../../src/download/target.js';
+import type { DirectReads } from '../../src/file/direct-reads.js';
 import type { LocalFile } from '../../src/file/sparse-file.js';
 import { TempFileStores } from '../../src/file/temp-file-stores.js';
 import type { ObjectStore } from '../../src/object-store/object-store.js';
@@ -24,6 +25,7 @@ export interface HarnessOptions extends Partial<DownloaderOptions> {
   readonly connectionsMax?: number;
   readonly cacheBytesMax?: number;
   readonly readDeadlineMs?: number;
+  readonly directReads?: DirectReads;
   readonly createFile?: (path: string, size: number) => LocalFile;
 }
 
@@ -49,6 +51,7 @@ export function createStores(objectStore: ObjectStore, options: HarnessOptions =
       logger,
       metrics,
       reads,
+      directReads: options.directReads,
       createFetcher,
       createFile: options.createFile ?? ((_path, size) => new MemoryFile(size)),
     },

@@ -1,0 +1,39 @@
+/**
+ * What a TempFileStore is made of: its downloader, its local file, and whom it tells. TempFileStores hands it on, the
+ * composition root brings most of it.
+ */
+import type { Clock } from '../runtime/clock.js';
+import type { ByteRange } from '../runtime/range.js';
+import type { Logger } from '../observability/logger.js';
+import type { ReadTracer } from '../observability/read-trace.js';
+import type { DownloadTarget } from '../download/target.js';
+import type { DirectReads } from './direct-reads.js';
+import type { LocalFile } from './sparse-file.js';
+
+/** What the store needs of its downloader; see download/downloader.ts. */
+export interface Fetcher {
+  readonly partsInFlight: number;
+  observe(range: ByteRange): void;
+  demand(range: ByteRange): void;
+  stop(): void;
+}
+
+export interface TempFileStoreDeps {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly reads: ReadTracer;
+  /** The session that answers reads by itself, where there is one. */
+  readonly directReads?: DirectReads | undefined;
+  readonly createFile: (path: string, size: number) => LocalFile;
+  readonly createFetcher: (target: DownloadTarget) => Fetcher;
+  /** Called when more bytes lie on disk than before. */
+  readonly onGrowth: () => void;
+  /** Called when the local disk is full: frees what it can and says whether a write is worth another try. */
+  readonly makeRoom: (bytes: number) => boolean;
+}
+
+export interface TempFileStoreOptions {
+  readonly id: string;
+  readonly directory: string;
+  readonly readDeadlineMs: number;
+}
