@@ -30,11 +30,11 @@ dist/.compiled: package-lock.json tsconfig.json $(SOURCES) | setup
 	@$(BIN)/tsc -p tsconfig.json && chmod +x dist/src/cli/main.js && mv $@.begun $@
 
 # The addon: one binary for every Node.js from 20 on, from headers that lie in npm packages. Sluice works without it.
-NATIVE_CORE := $(filter-out native/addon.cc,$(wildcard native/*.cc))
+NATIVE_CORE := $(filter-out native/addon%,$(wildcard native/*.cc))
 NATIVE_FLAGS := -std=c++20 -O2 -g1 -pthread -Wall -Wextra -Werror -MMD -MP
 ADDON_FLAGS := -fPIC -fvisibility=hidden -DNAPI_VERSION=8 -DNAPI_CPP_EXCEPTIONS \
 	-isystem node_modules/node-api-headers/include -isystem node_modules/node-addon-api
-ADDON_OBJECTS := $(patsubst native/%.cc,dist/native/%.o,$(NATIVE_CORE) native/addon.cc)
+ADDON_OBJECTS := $(patsubst native/%.cc,dist/native/%.o,$(wildcard native/*.cc))
 
 # The protocol is Linux's. Without the addon the portable driver serves; the native tests fail then, loudly.
 native: | setup

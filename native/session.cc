@@ -95,7 +95,13 @@ std::shared_ptr<Session> Session::start(SessionOptions options) {
     std::erase_if(registry.sessions, [](const auto& weak) { return weak.expired(); });
     registry.sessions.push_back(session);
   }
-  session->start_threads();
+  try {
+    session->start_threads();
+  } catch (...) {
+    // The system has no thread left: those that run end.
+    session->stop();
+    throw;
+  }
   return session;
 }
 

@@ -1,0 +1,57 @@
+#include "addon_files.h"
+
+#include "addon_arguments.h"
+#include "addon_environment.h"
+#include "session.h"
+
+namespace sluice {
+
+Napi::Value open_file(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Environment& environment = environment_of(env);
+  environment.delete_released(env);
+  napi_typedarray_type type{};
+  size_t length = 0;
+  void* data = nullptr;
+  if (!info[0].IsTypedArray() ||
+      napi_get_typedarray_info(env, info[0], &type, &length, &data, nullptr, nullptr) != napi_ok || type != napi_int32_array)
+    throw Napi::TypeError::New(env, "argument 0 must be an Int32Array");
+  napi_ref reference = nullptr;
+  if (napi_create_reference(env, info[0], 1, &reference) != napi_ok) throw Napi::Error::New(env, "no reference");
+  const std::weak_ptr<Released> released = environment.released;
+  std::shared_ptr<void> keep_alive(reference, [released](void* held) {
+    // Gone with its environment otherwise.
+    const auto list = released.lock();
+    if (!list) return;
+    std::lock_guard lock(list->mutex);
+    list->references.push_back(static_cast<napi_ref>(held));
+  });
+  const auto file = LocalFiles::shared().open(static_cast<uint8_t*>(data), length * 4, std::move(keep_alive));
+  if (!file) throw Napi::RangeError::New(env, "argument 0 is no availability");
+  return Napi::Number::New(env, file->id);
+}
+
+std::shared_ptr<LocalFile> file_of(const Napi::CallbackInfo& info, size_t at) {
+  auto file = LocalFiles::shared().find(static_cast<FileId>(integer(info, at, 1, kUint32Max)));
+  if (!file) throw Napi::RangeError::New(info.Env(), "argument " + std::to_string(at) + " is no open file");
+  return file;
+}
+
+void attach_file(const Napi::CallbackInfo& info) {
+  const auto file = file_of(info, 0);
+  const int error = file->attach(static_cast<int>(integer(info, 1, 0, kInt32Max)));
+  if (error != 0) throw errno_error(info.Env(), "attach", error);
+}
+
+void file_published(const Napi::CallbackInfo& info) {
+  const auto file = file_of(info, 0);
+  for (const auto& session : Session::running()) session->file_published(*file);
+}
+
+void close_file(const Napi::CallbackInfo& info) {
+  const auto file = LocalFiles::shared().close(static_cast<FileId>(integer(info, 0, 1, kUint32Max)));
+  if (!file) throw Napi::RangeError::New(info.Env(), "argument 0 is no open file");
+  for (const auto& session : Session::running()) session->file_closed(*file);
+}
+
+}  // namespace sluice
