@@ -25,7 +25,8 @@ iovec part(const void* data, size_t bytes) { return {const_cast<void*>(data), by
 
 }  // namespace
 
-Device::Device(int fd, unsigned threads, bool clone) : descriptors_{fd} {
+Device::Device(int fd, unsigned threads, bool clone)
+    : descriptors_{fd}, null_(::open("/dev/null", O_RDWR | O_CLOEXEC)) {
   ::fcntl(fd, F_SETFD, FD_CLOEXEC);
   for (unsigned index = 1; clone && index < threads; ++index) {
     const int own = clone_of(fd);
@@ -40,15 +41,22 @@ Device::Device(int fd, unsigned threads, bool clone) : descriptors_{fd} {
 }
 
 Device::~Device() {
-  for (int fd : descriptors_) ::close(fd);
+  for (int fd : descriptors_)
+    if (fd >= 0) ::close(fd);
+  if (null_ >= 0) ::close(null_);
 }
 
-void Device::disconnect() {
-  const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+void Device::disconnect(bool in_use) {
   for (int& fd : descriptors_) {
-    if (null >= 0) ::dup3(null, fd, O_CLOEXEC);
+    if (in_use && null_ >= 0) {
+      ::dup3(null_, fd, O_CLOEXEC);
+    } else {
+      ::close(fd);
+      fd = -1;
+    }
   }
-  if (null >= 0) ::close(null);
+  if (null_ >= 0) ::close(null_);
+  null_ = -1;
 }
 
 bool Device::reply(unsigned index, uint64_t unique, std::span<const uint8_t> body) const {

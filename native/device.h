@@ -34,14 +34,16 @@ class Device {
   // Returns 0 or an errno. May wait for locks of the kernel.
   int notify(int32_t code, std::span<const uint8_t> fixed, std::span<const uint8_t> name) const;
 
-  // Replaces every descriptor by one of /dev/null: the connection ends, the numbers stay taken until the destructor, so
-  // that a thread which hangs cannot write into a file of somebody else.
-  void disconnect();
+  // Ends the connection. With `in_use` each descriptor is replaced by one of /dev/null, so that a thread which hangs cannot
+  // write into somebody else's file later.
+  void disconnect(bool in_use);
 
  private:
   bool send(unsigned index, const iovec* parts, int count, bool with_body) const;
 
   std::vector<int> descriptors_;
+  // Opened in time: at the end there may be no descriptor left.
+  int null_;
 };
 
 }  // namespace sluice

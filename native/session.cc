@@ -286,9 +286,10 @@ void Session::stop() {
     for (const pthread_t id : workers_running_) pthread_kill(id, kWakeSignal);
     threads_signal_.wait_for(lock, kSignalInterval, all_ended);
   }
+  const bool hangs = !all_ended() || notifiers_running_ > 0;
   lock.unlock();
   open_files_.clear();
-  device_.disconnect();
+  device_.disconnect(hangs);
   ended(ECANCELED);
 }
 
