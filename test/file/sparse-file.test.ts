@@ -1,4 +1,15 @@
-import { existsSync, readdirSync, readlinkSync, rmSync, statSync, truncateSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  readSync,
+  rmSync,
+  statSync,
+  truncateSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { SparseFile } from '../../src/file/sparse-file.js';
@@ -56,6 +67,34 @@ t.test('a parked file keeps no descriptor, not even after being used, until it i
   file.remove();
   t.ok(await eventually(() => descriptors(path) === 0 && !existsSync(path)));
 });
+
+t.test(
+  'the file that is lent is created when needed, and duplicates of its descriptor outlive it',
+  async (t) => {
+    const path = join(t.testdir({}), 'store');
+    const file = new SparseFile(path, 100, unexpected);
+    const duplicate = file.lend((fd) => {
+      t.equal(fstatSync(fd).size, 100);
+      return openSync(`/proc/self/fd/${fd}`, 'r');
+    });
+    await file.write([Buffer.from('x')], 10);
+    file.park();
+    t.ok(await eventually(() => descriptors(path) === 1), 'the duplicate alone');
+    t.throws(() => file.lend(() => openSync('/proc/self/no such file', 'r')), { code: 'ENOENT' });
+    file.lend((fd) => t.equal(fstatSync(fd).ino, fstatSync(duplicate).ino));
+    t.ok(
+      await eventually(() => descriptors(path) === 1),
+      'a parked file is closed behind the call, however it ends',
+    );
+    file.remove();
+    t.ok(await eventually(() => !existsSync(path)));
+    const target = new Uint8Array(1);
+    readSync(duplicate, target, 0, 1, 10);
+    closeSync(duplicate);
+    t.equal(Buffer.from(target).toString(), 'x');
+    t.throws(() => file.lend(() => {}), /was removed/);
+  },
+);
 
 t.test('what closing or deleting fails with is told, never thrown', async (t) => {
   const folder = t.testdir({});

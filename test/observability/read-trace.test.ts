@@ -48,6 +48,53 @@ t.test('a read older than 5 s logs its ENTER at warn, once, with its ids; others
   t.equal(lines.length, 2);
 });
 
+t.test('a read that came to somebody else keeps its id and its age', async (t) => {
+  const { clock, tracer, lines } = world(false);
+  clock.advance(10_000);
+  tracer.enter(subject);
+  const trace = tracer.enter(subject, { id: 'x7', ageMs: 4000 });
+  t.equal(tracer.enter(subject).id, 'r2', 'it is not counted');
+  t.match(tracer.inFlight(), [
+    { id: 'x7', ageMs: 4000 },
+    { id: 'r1', ageMs: 0 },
+    { id: 'r2', ageMs: 0 },
+  ]);
+  clock.advance(999);
+  t.same(lines, []);
+  clock.advance(1);
+  t.match(lines, [{ id: 'x7', ageMs: 5000 }], 'slow 5 s after it came, before those that were told first');
+  clock.advance(3999);
+  t.equal(lines.length, 1);
+  clock.advance(1);
+  t.match(lines.slice(1), [
+    { id: 'r1', ageMs: 5000 },
+    { id: 'r2', ageMs: 5000 },
+  ]);
+  trace.exit('ok');
+  t.match(tracer.recent(), [{ atMs: 10_000 }, { id: 'x7', atMs: 6000 }, {}, { event: 'EXIT', atMs: 15_000 }]);
+});
+
+t.test('a read that is told when it is slow already is warned of at once', async (t) => {
+  const { clock, tracer, lines } = world(false);
+  clock.advance(10_000);
+  tracer.enter(subject, { id: 'x1', ageMs: 7000 });
+  clock.advance(0);
+  t.match(lines, [{ id: 'x1', ageMs: 7000 }]);
+  t.equal(clock.pendingTimers, 0);
+});
+
+t.test('how long a read waited is said by whoever answers it, also after the wait', async (t) => {
+  const { clock, tracer } = world(false);
+  const trace = tracer.enter(subject, { id: 'x1', ageMs: 500 });
+  trace.beginWait({ start: 0, end: 4096 });
+  clock.advance(100);
+  trace.endWait();
+  t.equal(trace.waitedMs, 100);
+  trace.endWait(612.4);
+  trace.exit('ok');
+  t.match(tracer.recent()[1], { waitedMs: 612, waitedFor: { start: 0, end: 4096 } });
+});
+
 t.test('without reads in flight no timer is left', async (t) => {
   const { clock, tracer } = world(false);
   const traces = [tracer.enter(subject), tracer.enter(subject)];
