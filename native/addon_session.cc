@@ -1,8 +1,13 @@
 #include "addon_session.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <cstring>
 #include <memory>
 #include <span>
+#include <system_error>
 
 #include "addon_arguments.h"
 #include "addon_environment.h"
@@ -47,7 +52,7 @@ class NativeSession : public Napi::ObjectWrap<NativeSession> {
       return value.As<Napi::Uint8Array>();
     };
     SessionOptions session;
-    session.descriptor = static_cast<int>(number("descriptor", 0, kInt32Max));
+    const int descriptor = static_cast<int>(number("descriptor", 0, kInt32Max));
     session.threads = static_cast<unsigned>(number("threads", 1, 16));
     session.clone_descriptors = flag("cloneDescriptors");
     session.read_bytes_max = static_cast<uint32_t>(number("readBytesMax", 128 * 1024, 1 << 20)) / 4096 * 4096;
@@ -66,7 +71,11 @@ class NativeSession : public Napi::ObjectWrap<NativeSession> {
     make_waker(env);
     session.wake = [waker = waker_] { napi_call_threadsafe_function(waker, nullptr, napi_tsfn_nonblocking); };
     try {
+      // A duplicate: when the start fails the descriptor is the caller's still.
+      session.descriptor = ::fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
+      if (session.descriptor < 0) throw std::system_error(errno, std::generic_category(), "descriptor");
       session_ = Session::start(std::move(session));
+      ::close(descriptor);
     } catch (const std::exception& error) {
       napi_release_threadsafe_function(waker_, napi_tsfn_abort);
       throw Napi::Error::New(env, std::string("the session cannot start: ") + error.what());

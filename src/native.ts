@@ -38,7 +38,7 @@ export interface NativeAddon {
   /** Forgets the file. Reads that wait for its bytes end with EIO, those under way end as they would. */
   closeFile(file: NativeFileId): void;
 
-  /** Takes over `options.descriptor` and starts its threads. @throws errno error */
+  /** Takes over `options.descriptor` and starts its threads. @throws Error; the descriptor is the caller's still */
   startSession(options: NativeSessionOptions): NativeSession;
 }
 

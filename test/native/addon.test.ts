@@ -64,6 +64,7 @@ t.test('bad arguments throw, and nothing happens', async (t) => {
   t.throws(() => addon.closeFile('1' as unknown as number), TypeError);
   t.throws(() => addon.receiveDescriptor(NaN), RangeError);
   t.throws(() => addon.startSession({} as never), RangeError);
+  t.throws(() => startOverSocket(addon, { descriptor: 999_999 }), /Bad file descriptor/);
   const file = addon.openFile(new Int32Array(Availability.create(10).buffer));
   t.throws(() => addon.attachFile(file, 999_999), /Bad file descriptor/, 'no such descriptor');
   addon.closeFile(file);
