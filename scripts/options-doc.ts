@@ -31,7 +31,7 @@ export function optionsDocument(): string {
 }
 
 function row(option: OptionSpec): string {
-  const unset = option.kind === 'boolean' ? 'off' : `\`${String(option.default)}\``;
+  const unset = option.kind === 'boolean' ? (option.default ? 'on' : 'off') : `\`${String(option.default)}\``;
   const own = mayBeSetBy(option, 'environment') ? [variableOf(option.name)] : [];
   const cells = [
     `\`${flagOf(option.name)}\``,

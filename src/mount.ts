@@ -11,12 +11,9 @@ import { createMountFolder, MountFolderError } from './file/mount-folder.js';
 import type { MountFolder } from './file/mount-folder.js';
 import { SparseFile } from './file/sparse-file.js';
 import { TempFileStores } from './file/temp-file-stores.js';
+import type { Platform } from './filesystem/keys.js';
 import { ReadOnlyFilesystem } from './filesystem/read-only-filesystem.js';
-import {
-  createPortableSession,
-  PORTABLE_CAPABILITIES,
-  PORTABLE_INODE_BITS,
-} from './fuse/portable-session.js';
+import { chooseDriver } from './fuse/drivers.js';
 import type { Session } from './fuse/session.js';
 import { MountError } from './fuse/session.js';
 import { createS3ObjectStore } from './object-store/s3-object-store.js';
@@ -58,8 +55,10 @@ export async function mountBucket(config: MountConfig, deps: MountDeps): Promise
   let layers: Layers | undefined;
   try {
     objectStore = await createS3ObjectStore(config, deps);
-    await objectStore.check(config.prefix, deps.signal);
     layers = buildLayers(config, deps, objectStore, folder);
+    // What is wrong on this machine is said before anybody waits for the network.
+    await layers.session.prepare();
+    await objectStore.check(config.prefix, deps.signal);
     await layers.session.mount();
     return serve(config, deps, objectStore, folder, layers);
   } catch (error) {
@@ -118,6 +117,8 @@ function buildLayers(
   const cacheBytesMax = config.cacheBytesMax ?? folder.cacheBytesMaxDefault;
   const metrics = new TransferMetrics(clock);
   const reads = new ReadTracer(deps, config);
+  const platform: Platform = process.platform === 'darwin' ? 'darwin' : 'linux';
+  const driver = chooseDriver(config.driver, { clock, logger, metrics, platform });
   const scheduler = new PartScheduler(splitConnections(config.connectionsMax).data);
   const stores = new TempFileStores(
     {
@@ -125,6 +126,7 @@ function buildLayers(
       logger,
       metrics,
       reads,
+      directReads: driver.directReads,
       createFile: (path, size) =>
         new SparseFile(path, size, (err) =>
           logger.warn({ err, path }, 'a temp file could not be closed or deleted'),
@@ -140,14 +142,9 @@ function buildLayers(
   );
   const filesystem = new ReadOnlyFilesystem(
     { objectStore, content: stores, clock, logger },
-    {
-      ...config,
-      inodeBits: PORTABLE_INODE_BITS,
-      versionsApart: PORTABLE_CAPABILITIES.versionsApart,
-      platform: process.platform === 'darwin' ? 'darwin' : 'linux',
-    },
+    { ...config, inodeBits: driver.inodeBits, versionsApart: driver.versionsApart, platform },
   );
-  const session = createPortableSession(filesystem, { ...config, source: sourceOf(config) }, logger);
+  const session = driver.createSession(filesystem, { ...config, source: sourceOf(config) });
   return { cacheBytesMax, metrics, reads, stores, filesystem, session };
 }
 
@@ -190,11 +187,11 @@ function serve(
 
 function statusOf(layers: Layers, objectStore: ObjectStore, folder: MountFolder) {
   const { session, stores, reads, metrics, filesystem } = layers;
-  const { driver, ...capabilities } = session.capabilities;
   const { stores: listed, omitted } = stores.status(STATUS_STORES_MAX);
   const { rss, heapUsed } = process.memoryUsage();
   return {
-    driver: { name: driver, ...capabilities },
+    // First: it counts the reads that were answered natively into the totals.
+    driver: session.status(),
     stores: listed,
     storesOmitted: omitted,
     readsInFlight: reads.inFlight(),

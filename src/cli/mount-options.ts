@@ -48,7 +48,7 @@ function helpOf(spec: OptionSpec): string {
     ...(spec.choices === undefined ? [] : [spec.choices.join(', ')]),
     ...(spec.kind === 'boolean' && spec.default === false
       ? []
-      : [`default: ${spec.defaultText ?? String(spec.default)}`]),
+      : [`default: ${spec.defaultText ?? (spec.default === true ? 'on' : String(spec.default))}`]),
     // The bounds of a number of 32 bits and of permission bits teach nobody anything.
     ...(spec.kind === 'size' || spec.kind === 'duration' ? [`${spec.min} to ${spec.max}`] : []),
   ];

@@ -1,5 +1,5 @@
 /** One mount's StatusReport as lines for people: pure, so that its look is tested without a mount. */
-import type { ReadStatus, StatusReport, StoreStatus } from '../observability/status-report.js';
+import type { DriverStatus, ReadStatus, StatusReport, StoreStatus } from '../observability/status-report.js';
 import { formatBytes, formatDuration } from '../runtime/units.js';
 import { printable } from './output.js';
 
@@ -18,7 +18,7 @@ function summary({ driver, rates, totals, cache, memory, filesystem, ...report }
   return [
     `${report.source} on ${report.mountpoint}`,
     `  daemon   pid ${report.pid}, up ${formatDuration(report.uptimeMs)}, version ${report.version}, memory ${formatBytes(memory.residentBytes)}`,
-    `  driver   ${driver.name}, reads of up to ${formatBytes(driver.readBytesMax)}${driver.passthrough ? ', passthrough' : ''}`,
+    `  driver   ${driverLine(driver)}`,
     `  server   ${report.endpoint}`,
     `  now      ${formatBytes(rates.bytesReadPerSecond)}/s read, ${formatBytes(rates.bytesFetchedPerSecond)}/s fetched (last 10 s)`,
     `  so far   ${formatBytes(totals.bytesRead)} in ${count(totals.reads, 'read')} (${totals.readErrors} failed), ${formatBytes(totals.bytesFetched)} fetched in ${count(totals.partRequests, 'request')} (${totals.partRetries} tried again), ${totals.controlRequests} listings and lookups`,
@@ -26,6 +26,22 @@ function summary({ driver, rates, totals, cache, memory, filesystem, ...report }
     `  cache    ${formatBytes(cache.bytes)} of ${formatBytes(cache.bytesMax)} in ${cache.directory} (${count(cache.storesOpen, 'object')} open, ${cache.storesIdle} idle)`,
     `  log      ${report.logFile ?? 'standard error'}`,
   ];
+}
+
+function driverLine({ handlesCached, handlesPassthrough, ...driver }: DriverStatus): string {
+  const facts = [
+    `${driver.name}, reads of up to ${formatBytes(driver.readBytesMax)}`,
+    ...(driver.passthrough ? ['passthrough'] : []),
+    ...(handlesCached === null || handlesPassthrough === null
+      ? []
+      : [`${count(handlesCached, 'handle')} cached and ${handlesPassthrough} passed through`]),
+    ...(driver.requestsWaiting
+      ? [
+          `${count(driver.requestsWaiting, 'request')} waiting, the oldest ${formatDuration(driver.oldestRequestMs ?? 0)}`,
+        ]
+      : []),
+  ];
+  return facts.join(', ');
 }
 
 function stores({ stores, storesOmitted }: StatusReport): string[] {

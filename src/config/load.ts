@@ -75,6 +75,8 @@ function connectionOf(values: OptionValues, user: User) {
 function filesystemOf(values: OptionValues, user: User) {
   return {
     driver: values.driver,
+    fuseThreads: values['fuse-threads'],
+    passthrough: values.passthrough,
     allowOther: values['allow-other'] ?? user.uid === 0,
     uid: values.uid ?? user.uid,
     gid: values.gid ?? user.gid,

@@ -14,7 +14,11 @@ export interface ConnectionConfig extends S3ObjectStoreOptions {
 export interface MountConfig extends ConnectionConfig {
   /** Absolute path. */
   readonly mountpoint: string;
-  readonly driver: 'auto' | 'portable';
+  readonly driver: 'auto' | 'native' | 'portable';
+  /** Threads of the native driver that take requests from the kernel, 1…16. */
+  readonly fuseThreads: number;
+  /** Complete files may be read by the kernel without asking Sluice, where it can. */
+  readonly passthrough: boolean;
   readonly allowOther: boolean;
   readonly uid: number;
   readonly gid: number;

@@ -63,3 +63,10 @@ const BY_CODE: Record<FilesystemErrorCode, ErrnoName> = {
 export function errnoOf(code: FilesystemErrorCode, platform: Platform): number {
   return ERRNO[BY_CODE[code]][platform];
 }
+
+/**
+ * What only the native driver answers, of Linux' <errno.h>: an operation that does not exist, after which the kernel
+ * asks for it no more, and a seek beyond the end.
+ */
+export const ENOSYS = 38;
+export const ENXIO = 6;

@@ -1,6 +1,6 @@
 /**
  * Can this machine mount? Asked before anything is mounted, so that what is missing is named with the command that
- * brings it, instead of libfuse's "fuse failed". Called by the portable session.
+ * brings it, instead of libfuse's "fuse failed". Called by the sessions.
  */
 import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
@@ -17,11 +17,14 @@ export interface FuseMachine {
   /** Undefined when it cannot be read. */
   readonly readText: (path: string) => string | undefined;
   readonly isProgram: (name: string) => boolean;
-  /** Loads the driver's native part; throws what the loader throws. */
-  readonly loadDriver: () => void;
 }
 
-export function thisMachine(loadDriver: () => void): FuseMachine {
+export interface FuseUse {
+  readonly allowOther: boolean;
+  readonly driver: 'native' | 'portable';
+}
+
+export function thisMachine(): FuseMachine {
   return {
     platform: process.platform === 'darwin' ? 'darwin' : 'linux',
     arch: process.arch,
@@ -39,7 +42,6 @@ export function thisMachine(loadDriver: () => void): FuseMachine {
       (process.env['PATH'] ?? '')
         .split(delimiter)
         .some((folder) => folder !== '' && isAccessible(join(folder, name), constants.X_OK)),
-    loadDriver,
   };
 }
 
@@ -52,24 +54,20 @@ function isAccessible(path: string, mode: number): boolean {
   }
 }
 
-const INSTALL_LINUX =
+const INSTALL_NATIVE = 'install it with: apt-get install -y fuse3';
+const INSTALL_PORTABLE =
   'install it with: apt-get install -y fuse3 libfuse2 (on Ubuntu 24.04 and later libfuse2t64)';
 const MACFUSE_PATHS = ['/Library/Filesystems/macfuse.fs', '/Library/Filesystems/osxfuse.fs'];
 /** What the fuse-native package has binaries for. */
-const DRIVER_ARCHITECTURE = 'x64';
+const PORTABLE_ARCHITECTURE = 'x64';
 
 /** @throws MountError fuse_missing, fuse_denied, allow_other_denied */
-export function checkFuseSupport(machine: FuseMachine, options: { readonly allowOther: boolean }): void {
+export function checkFuseSupport(machine: FuseMachine, use: FuseUse): void {
   if (machine.platform === 'darwin') checkDarwin(machine);
-  else checkLinux(machine, options.allowOther);
-  try {
-    machine.loadDriver();
-  } catch (error) {
-    throw driverError(machine, error);
-  }
+  else checkLinux(machine, use);
 }
 
-function checkLinux(machine: FuseMachine, allowOther: boolean): void {
+function checkLinux(machine: FuseMachine, { allowOther, driver }: FuseUse): void {
   const device = '/dev/fuse';
   if (!machine.exists(device)) {
     throw new MountError(
@@ -78,15 +76,17 @@ function checkLinux(machine: FuseMachine, allowOther: boolean): void {
     );
   }
   if (machine.isRoot) return;
-  if (!machine.isReadWrite(device)) {
-    throw new MountError(
-      'fuse_denied',
-      `${device} may not be opened by this user: join its group, or run chmod 666 ${device} as root`,
-    );
-  }
-  // libfuse 2 mounts through `fusermount` by that name; the fuse3 package brings it along with fusermount3.
-  if (!machine.isProgram('fusermount')) {
-    throw new MountError('fuse_missing', `the program fusermount is missing: ${INSTALL_LINUX}`);
+  if (driver === 'native') requireProgram(machine, 'fusermount3', INSTALL_NATIVE);
+  else {
+    // fusermount3 opens the device with rights of its own and hands it over; libfuse 2 opens it first.
+    if (!machine.isReadWrite(device)) {
+      throw new MountError(
+        'fuse_denied',
+        `${device} may not be opened by this user: join its group, or run chmod 666 ${device} as root`,
+      );
+    }
+    // libfuse 2 mounts through `fusermount` by that name; the fuse3 package brings it along with fusermount3.
+    requireProgram(machine, 'fusermount', INSTALL_PORTABLE);
   }
   if (allowOther && !/^\s*user_allow_other\s*(?:#.*)?$/m.test(machine.readText('/etc/fuse.conf') ?? '')) {
     throw new MountError(
@@ -96,15 +96,29 @@ function checkLinux(machine: FuseMachine, allowOther: boolean): void {
   }
 }
 
+function requireProgram(machine: FuseMachine, program: string, advice: string): void {
+  if (machine.isProgram(program)) return;
+  throw new MountError('fuse_missing', `the program ${program} is missing: ${advice}`);
+}
+
 function checkDarwin(machine: FuseMachine): void {
   if (MACFUSE_PATHS.some((path) => machine.exists(path))) return;
   throw new MountError('fuse_missing', 'macFUSE is missing: install it with brew install --cask macfuse');
 }
 
+/** Loads the native part of the portable driver. @throws MountError fuse_missing, by what the loader throws */
+export function checkPortableDriver(machine: FuseMachine, load: () => void): void {
+  try {
+    load();
+  } catch (error) {
+    throw portableDriverError(machine, error);
+  }
+}
+
 /** The loader's code tells a binary whose libraries are missing from there being no binary at all. */
-function driverError(machine: FuseMachine, error: unknown): MountError {
+function portableDriverError(machine: FuseMachine, error: unknown): MountError {
   const isLoaderError = error instanceof Error && 'code' in error && error.code === 'ERR_DLOPEN_FAILED';
-  if (!isLoaderError && machine.arch !== DRIVER_ARCHITECTURE) {
+  if (!isLoaderError && machine.arch !== PORTABLE_ARCHITECTURE) {
     return new MountError(
       'fuse_missing',
       `the portable driver has no binary for ${machine.platform}-${machine.arch}: build it with npm rebuild fuse-native (needs libfuse-dev, a C compiler and Python)`,
@@ -112,7 +126,7 @@ function driverError(machine: FuseMachine, error: unknown): MountError {
     );
   }
   const advice =
-    machine.platform === 'darwin' ? 'install macFUSE: brew install --cask macfuse' : INSTALL_LINUX;
+    machine.platform === 'darwin' ? 'install macFUSE: brew install --cask macfuse' : INSTALL_PORTABLE;
   const what = isLoaderError ? 'libfuse.so.2 is missing' : 'the portable driver cannot be loaded';
   return new MountError('fuse_missing', `${what}: ${advice}`, error);
 }

@@ -1,6 +1,6 @@
 /**
- * The `-o` options of a portable mount, as one string for libfuse 2. Pure. Everything that comes from outside is
- * encoded: a comma or backslash in a prefix must not become a mount option.
+ * The mount options of each driver, as one string for who mounts: libfuse 2, fusermount3, or the kernel. Pure.
+ * Everything that comes from outside is encoded: a comma or backslash in a prefix must not become a mount option.
  */
 import type { Platform } from '../filesystem/keys.js';
 import type { SessionOptions } from './session.js';
@@ -11,7 +11,7 @@ const SOURCE_BYTES_MAX = 512;
 /** The kernel cannot be told of changes through this driver: it forgets by itself after at most so long. */
 const KERNEL_TTL_MS_MAX = 1_000;
 
-export function mountOptions(
+export function portableMountOptions(
   { source, allowOther, metadataTtlMs }: SessionOptions,
   platform: Platform,
 ): string {
@@ -20,8 +20,7 @@ export function mountOptions(
     // Not `ro`: a replaced object is set apart by a rename, see version-split.ts. Sluice refuses all else itself.
     'nosuid',
     'nodev',
-    // Who may do what is for the kernel to check when others see the mount.
-    ...(allowOther ? ['allow_other', 'default_permissions'] : []),
+    ...accessOptions(allowOther),
     // Our inode numbers instead of libfuse's counter.
     'use_ino',
     `entry_timeout=${ttlS}`,
@@ -32,6 +31,28 @@ export function mountOptions(
     ...(platform === 'darwin' ? darwinOptions(source) : ['subtype=sluice']),
   ];
   return options.join(',');
+}
+
+/** Who may do what is for the kernel to check when others see the mount. */
+function accessOptions(allowOther: boolean): string[] {
+  return allowOther ? ['allow_other', 'default_permissions'] : [];
+}
+
+/** For mount(2), beside the descriptor and `nosuid,nodev`, which the addon adds. */
+export function kernelMountOptions(
+  { allowOther }: Pick<SessionOptions, 'allowOther'>,
+  { uid, gid }: { readonly uid: number; readonly gid: number },
+): string {
+  return ['rootmode=40000', `user_id=${uid}`, `group_id=${gid}`, ...accessOptions(allowOther)].join(',');
+}
+
+/** For fusermount3 as an ordinary user; it adds the descriptor and who the user is. */
+export function fusermountOptions({
+  source,
+  allowOther,
+}: Pick<SessionOptions, 'source' | 'allowOther'>): string {
+  const name = [`fsname=${encodeSource(source)}`, 'subtype=sluice'];
+  return ['nosuid', 'nodev', ...name, ...accessOptions(allowOther)].join(',');
 }
 
 function darwinOptions(source: string): string[] {

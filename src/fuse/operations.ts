@@ -6,7 +6,6 @@
  * access(2) is checked by the kernel, flush and fsync have nothing to do.
  */
 import { FilesystemError } from '../filesystem/errors.js';
-import type { FilesystemErrorCode } from '../filesystem/errors.js';
 import { ROOT_NODE } from '../filesystem/filesystem.js';
 import type { Filesystem, HandleId, NodeEntry, NodeId } from '../filesystem/filesystem.js';
 import type { Platform } from '../filesystem/keys.js';
@@ -16,6 +15,7 @@ import { errnoOf } from './errno.js';
 import { WRITE_OPERATIONS } from './fuse-native.js';
 import type { FuseOperations, FuseStat, FuseStatfs, Reply, WriteOperations } from './fuse-native.js';
 import { parentOf, PathNodes } from './path-nodes.js';
+import { errnoOfError, logFailure } from './request-failure.js';
 import type { VersionSplit } from './version-split.js';
 
 /** Without what only a session needs that tells the kernel of nodes and reads files by itself. */
@@ -53,8 +53,8 @@ export function createOperations(deps: OperationsDeps, platform: Platform): Fuse
     try {
       result = await work();
     } catch (error) {
-      logFailure(deps.logger, operation, path, error);
-      return reply(-errnoOf(error instanceof FilesystemError ? error.code : 'disk_failed', platform));
+      logFailure(deps.logger, { operation, path }, error);
+      return reply(-errnoOfError(error, platform));
     }
     reply(...result);
   }
@@ -203,25 +203,4 @@ function statOf({ attributes }: NodeEntry): FuseStat {
   const times = { mtime: modifiedMs, atime: modifiedMs, ctime: modifiedMs };
   const space = { size, blocks, blksize: PREFERRED_READ_BYTES };
   return { mode: type | permissions, nlink: links, ino: inode, uid, gid, ...space, ...times };
-}
-
-/** Answers that programs ask for all the time are no failures of the mount. */
-const EXPECTED: ReadonlySet<FilesystemErrorCode> = new Set([
-  'not_found',
-  'not_directory',
-  'is_directory',
-  'name_too_long',
-  'read_only',
-  'unsupported',
-  'interrupted',
-]);
-
-function logFailure(logger: Logger, operation: string, path: string, error: unknown): void {
-  if (!(error instanceof FilesystemError)) {
-    logger.error({ operation, path, err: error }, `${operation} failed by a bug`);
-  } else if (EXPECTED.has(error.code) || (error.code === 'stale' && operation !== 'read')) {
-    logger.debug({ operation, path, code: error.code }, `${operation}: ${error.message}`);
-  } else {
-    logger.warn({ operation, path, code: error.code, err: error.cause }, `${operation}: ${error.message}`);
-  }
 }

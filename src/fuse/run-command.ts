@@ -24,6 +24,10 @@ export type CommandResult =
 export interface CommandOptions {
   readonly timeoutMs: number;
   readonly clock?: Clock | undefined;
+  /** Given to the child as its descriptor 3. */
+  readonly descriptor?: number | undefined;
+  /** Set in the child beside what this process has. */
+  readonly environment?: Readonly<Record<string, string>> | undefined;
 }
 
 export type RunCommand = (
@@ -32,9 +36,14 @@ export type RunCommand = (
   options: CommandOptions,
 ) => Promise<CommandResult>;
 
-export const runCommand: RunCommand = (file, args, { timeoutMs, clock = systemClock }) => {
+export const runCommand: RunCommand = (file, args, options) => {
+  const { timeoutMs, clock = systemClock, descriptor, environment } = options;
   return new Promise((resolve) => {
-    const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe', ...withoutFuseDevice()] });
+    const passed = descriptor === undefined ? [] : [descriptor];
+    const child = spawn(file, args, {
+      stdio: ['ignore', 'pipe', 'pipe', ...passed, ...withoutFuseDevice().slice(passed.length)],
+      env: { ...process.env, ...environment },
+    });
     let stdout = '';
     let stderr = '';
     child.stdout?.setEncoding('utf8').on('data', (text: string) => (stdout += text));

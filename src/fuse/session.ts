@@ -1,9 +1,9 @@
 /**
  * The kernel boundary: one mounted filesystem, whatever driver carries it. A driver converts, calls one method of
- * `Filesystem` and replies exactly once; it decides nothing. Drivers: portable-session.ts (fuse-native).
+ * `Filesystem` and replies exactly once; it decides nothing. Drivers: native-session.ts (the addon), portable-session.ts
+ * (fuse-native); drivers.ts chooses.
  */
-import type { Filesystem } from '../filesystem/filesystem.js';
-import type { Logger } from '../observability/logger.js';
+import type { DriverStatus } from '../observability/status-report.js';
 
 export interface SessionOptions {
   /** Absolute path of an existing directory. */
@@ -13,30 +13,27 @@ export interface SessionOptions {
   readonly allowOther: boolean;
   /** Longest time the kernel may rely on a name or attributes; the driver may shorten it. */
   readonly metadataTtlMs: number;
-}
-
-/** What a driver can do, reported by `status`. */
-export interface SessionCapabilities {
-  readonly driver: 'portable';
-  /** Bytes of the largest read request the kernel sends. */
-  readonly readBytesMax: number;
-  /** Complete files are read by the kernel without asking Sluice. */
+  /** A read that waited this long fails with EIO. */
+  readonly readDeadlineMs: number;
+  /** Threads that read requests, 1…16; the portable driver has one. */
+  readonly fuseThreads: number;
+  /** Complete files may be read by the kernel without asking Sluice, where it can; the portable driver cannot. */
   readonly passthrough: boolean;
-  /** A replaced object gets a kernel inode of its own, so that older handles stay readable. */
-  readonly versionsApart: boolean;
+  /** Every read is to be seen: none without asking Sluice. */
+  readonly traceReads: boolean;
 }
 
 export interface Session {
-  readonly capabilities: SessionCapabilities;
+  /** Checks the machine and the mount point, once, before `mount`. @throws MountError with what is missing */
+  prepare(): Promise<void>;
   /** Resolves once the kernel answers requests at the mount point. @throws MountError; nothing stays mounted then. */
   mount(): Promise<void>;
-  /** Settles when the mount is gone, whoever removed it. */
+  /** Settles when the mount is gone, whoever removed it, and nothing is asked of the filesystem any more. */
   readonly ended: Promise<void>;
   /** Removes the mount, at once when nothing is open, lazily otherwise, by force when asked. Idempotent. */
   unmount(options: { readonly force: boolean }): Promise<void>;
+  status(): DriverStatus;
 }
-
-export type SessionFactory = (filesystem: Filesystem, options: SessionOptions, logger: Logger) => Session;
 
 /** A mount-wide failure, with a message for the user: what happened, why, what to do. */
 export class MountError extends Error {
@@ -57,6 +54,7 @@ export type MountErrorCode =
   | 'fuse_missing'
   | 'fuse_denied'
   | 'allow_other_denied'
+  | 'driver_unavailable'
   | 'cache_dir_unusable'
   | 'mount_failed'
   | 'unmount_failed';

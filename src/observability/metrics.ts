@@ -38,6 +38,12 @@ export class RateMeter {
   }
 }
 
+export interface OutsideReads {
+  readonly reads: number;
+  readonly readErrors: number;
+  readonly bytesRead: number;
+}
+
 export class TransferMetrics {
   readonly #fetchedRate: RateMeter;
   readonly #readRate: RateMeter;
@@ -77,6 +83,14 @@ export class TransferMetrics {
   readFailed(): void {
     this.totals.reads += 1;
     this.totals.readErrors += 1;
+  }
+
+  /** Reads that were answered outside of JavaScript since the last call: how many ended, how many of those failed. */
+  readsEndedOutside({ reads, readErrors, bytesRead }: OutsideReads): void {
+    this.totals.reads += reads;
+    this.totals.readErrors += readErrors;
+    this.totals.bytesRead += bytesRead;
+    this.#readRate.add(bytesRead);
   }
 
   rates(): { readonly bytesReadPerSecond: number; readonly bytesFetchedPerSecond: number } {

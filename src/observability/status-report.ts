@@ -18,12 +18,7 @@ export interface StatusReport {
   readonly startedAt: string;
   readonly uptimeMs: number;
   readonly logFile: string | null;
-  readonly driver: {
-    readonly name: string;
-    readonly readBytesMax: number;
-    readonly passthrough: boolean;
-    readonly versionsApart: boolean;
-  };
+  readonly driver: DriverStatus;
   readonly stores: readonly StoreStatus[];
   /** Stores that `stores` leaves out because there are more than it lists (1000). */
   readonly storesOmitted: number;
@@ -57,6 +52,32 @@ export interface StatusReport {
     readonly keysHidden: number;
   };
   readonly memory: { readonly residentBytes: number; readonly heapBytes: number };
+}
+
+/** Who talks to the kernel. What a driver cannot tell is null. */
+export interface DriverStatus {
+  /** `native` or `portable`. */
+  readonly name: string;
+  /** Bytes of the largest read request that the kernel sends. */
+  readonly readBytesMax: number;
+  /** Complete files may be read by the kernel without asking Sluice. */
+  readonly passthrough: boolean;
+  /** A replaced object gets a kernel inode of its own, so that older handles stay readable. */
+  readonly versionsApart: boolean;
+  /** FUSE protocol that was negotiated, e.g. `7.38`. */
+  readonly protocol: string | null;
+  /** Names of the negotiated features. */
+  readonly features: readonly string[];
+  /** Threads that read requests. */
+  readonly threads: number;
+  /** READ requests that reached the daemon. */
+  readonly readRequests: number | null;
+  /** Open handles that the kernel reads through its cache by asking Sluice, and those that it reads alone. */
+  readonly handlesCached: number | null;
+  readonly handlesPassthrough: number | null;
+  /** Requests other than reads that wait for their answer, and the age of the oldest. */
+  readonly requestsWaiting: number | null;
+  readonly oldestRequestMs: number | null;
 }
 
 export interface StoreStatus {

@@ -6,7 +6,7 @@ t.test('a busy mount, as people see it', async (t) => {
   t.strictSame(statusLines(exampleReport()), [
     's3://models/llama/ on /mnt/models',
     '  daemon   pid 4242, up 3 h 02 m, version 0.1.0, memory 100 MiB',
-    '  driver   portable, reads of up to 128 KiB',
+    '  driver   native, reads of up to 1.00 MiB, passthrough, 2 handles cached and 1 passed through',
     '  server   http://127.0.0.1:9000',
     '  now      12.0 MiB/s read, 15.0 MiB/s fetched (last 10 s)',
     '  so far   1.50 GiB in 123 reads (1 failed), 1.25 GiB fetched in 140 requests (2 tried again), 9 listings and lookups',
@@ -25,6 +25,17 @@ t.test('a mount that does nothing shows neither objects nor reads', async (t) =>
   const lines = statusLines(exampleReport({ stores: [], readsInFlight: [], logFile: null }));
   t.equal(lines.length, 9);
   t.equal(lines.at(-1), '  log      standard error');
+});
+
+t.test('a driver that counts nothing says nothing of handles; requests that wait are shown', async (t) => {
+  const { driver } = exampleReport();
+  const lineOf = (changes: Partial<typeof driver>) =>
+    statusLines(exampleReport({ driver: { ...driver, ...changes } }))[2];
+  t.equal(
+    lineOf({ name: 'portable', passthrough: false, handlesCached: null, handlesPassthrough: null }),
+    '  driver   portable, reads of up to 1.00 MiB',
+  );
+  t.match(lineOf({ requestsWaiting: 1, oldestRequestMs: 2300 }), /, 1 request waiting, the oldest 2\.30 s$/);
 });
 
 t.test('only a complete object is at 100 %, and an empty one is complete', async (t) => {

@@ -155,7 +155,8 @@ t.test('each refusal says where, what was expected and what was got', (t) => {
       { flags: { 'file-mode': '1777' } },
       '--file-mode: expected octal permission bits from 0 to 0777 such as 0444, got "1777"',
     ],
-    [{ flags: { driver: 'native' } }, '--driver: expected one of auto, portable, got "native"'],
+    [{ flags: { driver: 'fast' } }, '--driver: expected one of auto, native, portable, got "fast"'],
+    [{ flags: { 'fuse-threads': '17' } }, '--fuse-threads: expected a whole number from 1 to 16, got "17"'],
     [
       { flags: { 'endpoint-url': 'localhost:9000' } },
       '--endpoint-url: expected an http:// or https:// URL such as https://s3.example.com, got "localhost:9000"',

@@ -1,6 +1,6 @@
 import t from 'tap';
-import { checkFuseSupport, thisMachine } from '../../src/fuse/fuse-support.js';
-import type { FuseMachine } from '../../src/fuse/fuse-support.js';
+import { checkFuseSupport, checkPortableDriver, thisMachine } from '../../src/fuse/fuse-support.js';
+import type { FuseMachine, FuseUse } from '../../src/fuse/fuse-support.js';
 
 /** A Linux user's machine on which everything is in place. */
 const machine: FuseMachine = {
@@ -11,10 +11,10 @@ const machine: FuseMachine = {
   isReadWrite: () => true,
   readText: () => '# comment\nuser_allow_other\n',
   isProgram: () => true,
-  loadDriver: () => {},
 };
-const own = { allowOther: false };
-const others = { allowOther: true };
+const own = { allowOther: false, driver: 'portable' } as const;
+const others = { allowOther: true, driver: 'portable' } as const;
+const native = { allowOther: false, driver: 'native' } as const;
 
 function throwing(code: string) {
   return () => {
@@ -30,7 +30,7 @@ t.test('a machine that has everything may mount', async (t) => {
 });
 
 t.test('what is missing is named with what brings it', async (t) => {
-  const cases: readonly [string, Partial<FuseMachine>, typeof own, string, RegExp][] = [
+  const cases: readonly [string, Partial<FuseMachine>, FuseUse, string, RegExp][] = [
     ['no device', { exists: () => false }, own, 'fuse_missing', /modprobe fuse/],
     ['no access to it', { isReadWrite: () => false }, own, 'fuse_denied', /\/dev\/fuse/],
     ['no fusermount', { isProgram: () => false }, own, 'fuse_missing', /apt-get install -y fuse3 libfuse2/],
@@ -43,20 +43,12 @@ t.test('what is missing is named with what brings it', async (t) => {
     ],
     ['no fuse.conf', { readText: () => undefined }, others, 'allow_other_denied', /user_allow_other/],
     [
-      'no libfuse',
-      { loadDriver: throwing('ERR_DLOPEN_FAILED') },
-      own,
+      'no fusermount3',
+      { isProgram: (name) => name !== 'fusermount3' },
+      native,
       'fuse_missing',
-      /libfuse\.so\.2 is missing.*libfuse2t64/,
+      /install -y fuse3$/,
     ],
-    [
-      'no binary',
-      { arch: 'arm64', loadDriver: throwing('X') },
-      own,
-      'fuse_missing',
-      /no binary for linux-arm64/,
-    ],
-    ['no package', { loadDriver: throwing('MODULE_NOT_FOUND') }, own, 'fuse_missing', /cannot be loaded/],
     ['no macFUSE', { platform: 'darwin', exists: () => false }, own, 'fuse_missing', /macFUSE is missing/],
   ];
   for (const [name, missing, options, code, message] of cases) {
@@ -64,8 +56,28 @@ t.test('what is missing is named with what brings it', async (t) => {
   }
 });
 
+t.test('the native driver needs no right to the device, nor libfuse', async (t) => {
+  const isProgram = (name: string) => name === 'fusermount3';
+  checkFuseSupport({ ...machine, isReadWrite: () => false, isProgram }, native);
+  t.pass();
+});
+
+t.test('why the portable driver cannot be loaded', async (t) => {
+  checkPortableDriver(machine, () => {});
+  const cases = [
+    ['ERR_DLOPEN_FAILED', 'x64', /libfuse\.so\.2 is missing.*libfuse2t64/],
+    ['ERR_DLOPEN_FAILED', 'arm64', /libfuse\.so\.2 is missing/],
+    ['X', 'arm64', /no binary for linux-arm64/],
+    ['MODULE_NOT_FOUND', 'x64', /cannot be loaded/],
+  ] as const;
+  for (const [code, arch, message] of cases) {
+    const check = () => checkPortableDriver({ ...machine, arch }, throwing(code));
+    t.throws(check, { code: 'fuse_missing', message }, `${code} on ${arch}`);
+  }
+});
+
 t.test('this machine is looked at as it is', async (t) => {
-  const real = thisMachine(() => {});
+  const real = thisMachine();
   t.equal(real.isProgram('sh'), true);
   t.equal(real.isProgram('no-such-program-anywhere'), false);
   t.equal(real.exists('/'), true);

@@ -14,7 +14,20 @@ export function exampleReport(changes: Partial<StatusReport> = {}): StatusReport
     startedAt: '2026-01-02T03:04:05.678Z',
     uptimeMs: 3 * 3_600_000 + 120_000,
     logFile: '/var/log/sluice.log',
-    driver: { name: 'portable', readBytesMax: 131_072, passthrough: false, versionsApart: false },
+    driver: {
+      name: 'native',
+      readBytesMax: 1024 ** 2,
+      passthrough: true,
+      versionsApart: true,
+      protocol: '7.41',
+      features: ['async-read', 'passthrough'],
+      threads: 2,
+      readRequests: 130,
+      handlesCached: 2,
+      handlesPassthrough: 1,
+      requestsWaiting: 0,
+      oldestRequestMs: 0,
+    },
     stores: [
       {
         id: 's1',

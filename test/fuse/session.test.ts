@@ -1,22 +1,30 @@
-/** The portable driver through the kernel: names, bytes, attributes, refusals and replaced objects. */
+/** Both drivers through the kernel: names, bytes, attributes, refusals and replaced objects. */
 import { execFile } from 'node:child_process';
 import { constants } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import t from 'tap';
 import { fillPattern, findPatternMismatch } from '../../src/runtime/pattern.js';
-import { HOUR_MS, ESTALE, emptyDirectory, mounted, bytesOf, sha256, mountEntry } from './portable-rig.js';
+import {
+  onEachDriver,
+  HOUR_MS,
+  ESTALE,
+  emptyDirectory,
+  mounted,
+  bytesOf,
+  sha256,
+  mountEntry,
+} from './fuse-rig.js';
 
 const run = promisify(execFile);
 
-t.test('shows a bucket as files and directories, and reads their bytes', async (t) => {
+onEachDriver('shows a bucket as files and directories, and reads their bytes', async (t, driver) => {
   const objects = [
     { key: 'small.txt', seed: 1, size: 1000 },
     { key: 'empty', seed: 2, size: 0 },
     { key: 'deep/er/large.bin', seed: 3, size: 3_000_001 },
   ];
-  const { mountpoint, path } = await mounted(t, { objects });
+  const { mountpoint, path } = await mounted(t, driver, { objects });
   t.same(await fs.readdir(mountpoint), ['deep', 'empty', 'small.txt']);
   for (const object of objects) {
     t.equal(sha256(await fs.readFile(path(object.key))), sha256(bytesOf(object)), object.key);
@@ -46,12 +54,12 @@ t.test('shows a bucket as files and directories, and reads their bytes', async (
   t.match(await fs.statfs(mountpoint), { bsize: 2 ** 20, bfree: 0 });
 });
 
-t.test('inode numbers are the same in readdir, in stat and in the next mount', async (t) => {
+onEachDriver('inode numbers are the same in readdir, in stat and in the next mount', async (t, driver) => {
   const objects = [
     { key: 'a', seed: 1, size: 10 },
     { key: 'b/c', seed: 1, size: 10 },
   ];
-  const first = await mounted(t, { objects });
+  const first = await mounted(t, driver, { objects });
   const listing = await run('ls', ['-ai', first.mountpoint]);
   const listed = new Map(
     listing.stdout
@@ -63,11 +71,11 @@ t.test('inode numbers are the same in readdir, in stat and in the next mount', a
   t.equal(listed.get('a'), (await fs.stat(first.path('a'))).ino);
   t.equal(listed.get('b'), (await fs.stat(first.path('b'))).ino);
   t.equal(listed.get('.'), 1, 'the root is 1');
-  const second = await mounted(t, { objects });
+  const second = await mounted(t, driver, { objects });
   t.equal((await fs.stat(second.path('b/c'))).ino, (await fs.stat(first.path('b/c'))).ino);
 });
 
-t.test('names may hold anything but a slash and NUL', async (t) => {
+onEachDriver('names may hold anything but a slash and NUL', async (t, driver) => {
   const names = [
     'line\nfeed',
     'tab\t and \u0001\u007f',
@@ -80,7 +88,7 @@ t.test('names may hold anything but a slash and NUL', async (t) => {
     ' leading and trailing ',
     '-rf',
   ];
-  const { mountpoint, path } = await mounted(t, {
+  const { mountpoint, path } = await mounted(t, driver, {
     objects: names.map((key, seed) => ({ key, seed, size: 100 + seed })),
   });
   const listed = await fs.readdir(mountpoint);
@@ -90,8 +98,8 @@ t.test('names may hold anything but a slash and NUL', async (t) => {
   }
 });
 
-t.test('nothing can be changed: every write operation answers EROFS', async (t) => {
-  const { mountpoint, path } = await mounted(t, {
+onEachDriver('nothing can be changed: every write operation answers EROFS', async (t, driver) => {
+  const { mountpoint, path } = await mounted(t, driver, {
     objects: [
       { key: 'file', seed: 1, size: 10 },
       { key: 'dir/file', seed: 1, size: 10 },
@@ -121,9 +129,9 @@ t.test('nothing can be changed: every write operation answers EROFS', async (t) 
   t.same(await fs.readdir(mountpoint), ['dir', 'file']);
 });
 
-t.test('ls -l and cp -a work, though there are no extended attributes', async (t) => {
+onEachDriver('ls -l and cp -a work, though there are no extended attributes', async (t, driver) => {
   const object = { key: 'dir/file', seed: 1, size: 1000 };
-  const { path } = await mounted(t, { objects: [object] });
+  const { path } = await mounted(t, driver, { objects: [object] });
   const { stdout, stderr } = await run('ls', ['-l', path('dir')]);
   t.match(stdout, /-r--r--r-- 1 1234 +2345 +1000 .* file/);
   t.equal(stderr, '');
@@ -135,13 +143,13 @@ t.test('ls -l and cp -a work, though there are no extended attributes', async (t
   await run('chmod', ['-R', 'u+w', target]);
 });
 
-t.test('a source with commas and backslashes adds no mount options', async (t) => {
-  const { mountpoint } = await mounted(t, { source: 's3://bucket/a,rw,dev\\,suid/ü' });
+onEachDriver('a source with commas and backslashes adds no mount options', async (t, driver) => {
+  const { mountpoint } = await mounted(t, driver, { source: 's3://bucket/a,rw,dev\\,suid/ü' });
   const entry = await mountEntry(mountpoint);
   t.match(entry, { fsType: 'fuse.sluice', source: 's3://bucket/a%2Crw%2Cdev%5C%2Csuid/ü' });
 });
 
-t.test('an open file whose object was replaced', async (t) => {
+onEachDriver('an open file whose object was replaced', async (t, driver) => {
   const old = { key: 'file', seed: 1, size: 4_000_000 };
 
   for (const [kind, size] of [
@@ -150,7 +158,7 @@ t.test('an open file whose object was replaced', async (t) => {
     ['equally large', 4_000_000],
   ] as const) {
     await t.test(`by a ${kind} one: new opens read the new bytes, the old handle ESTALE`, async (t) => {
-      const { child, path } = await mounted(t, { objects: [old], metadataTtlMs: 0 });
+      const { child, path } = await mounted(t, driver, { objects: [old], metadataTtlMs: 0 });
       const { etag = '' } = await child.ask({ do: 'etag', key: 'file' });
       const handle = await fs.open(path('file'));
       await handle.read(Buffer.alloc(4096), 0, 4096, 0);
@@ -179,7 +187,7 @@ t.test('an open file whose object was replaced', async (t) => {
   }
 
   await t.test('by a smaller one that was only looked at: ESTALE, not an early end', async (t) => {
-    const { child, path } = await mounted(t, { objects: [old], metadataTtlMs: 0 });
+    const { child, path } = await mounted(t, driver, { objects: [old], metadataTtlMs: 0 });
     const handle = await fs.open(path('file'));
     await handle.read(Buffer.alloc(4096), 0, 4096, 2_000_000);
     await child.ask({ do: 'put', object: { key: 'file', seed: 2, size: 1000 } });
@@ -193,7 +201,7 @@ t.test('an open file whose object was replaced', async (t) => {
   });
 
   await t.test('is seen by a new open as soon as a read failed, however long the TTL', async (t) => {
-    const { child, path } = await mounted(t, { objects: [old], metadataTtlMs: HOUR_MS });
+    const { child, path } = await mounted(t, driver, { objects: [old], metadataTtlMs: HOUR_MS });
     const handle = await fs.open(path('file'));
     await handle.read(Buffer.alloc(4096), 0, 4096, 0);
     const replacement = { key: 'file', seed: 2, size: 1000 };
@@ -205,7 +213,7 @@ t.test('an open file whose object was replaced', async (t) => {
   });
 
   await t.test('by nothing: the open handle answers ESTALE, the name is gone', async (t) => {
-    const { child, path } = await mounted(t, { objects: [old], metadataTtlMs: 0 });
+    const { child, path } = await mounted(t, driver, { objects: [old], metadataTtlMs: 0 });
     const handle = await fs.open(path('file'));
     await child.ask({ do: 'delete', key: 'file' });
     await t.rejects(handle.read(Buffer.alloc(10), 0, 10, 0), ESTALE);
@@ -214,8 +222,8 @@ t.test('an open file whose object was replaced', async (t) => {
   });
 });
 
-t.test('a directory that grows is listed anew when the TTL has passed', async (t) => {
-  const { child, mountpoint } = await mounted(t, {
+onEachDriver('a directory that grows is listed anew when the TTL has passed', async (t, driver) => {
+  const { child, mountpoint } = await mounted(t, driver, {
     objects: [{ key: 'a', seed: 1, size: 1 }],
     metadataTtlMs: 0,
   });

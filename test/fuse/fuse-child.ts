@@ -1,15 +1,12 @@
 /**
- * Serves a mount in a process of its own, for portable-session.test.ts: the process that serves must not be the one
+ * Serves a mount in a process of its own, for session.test.ts and lifecycle.test.ts: the process that serves must not be the one
  * that uses the mount. Steered by messages from the parent, each answered by one; ends by itself when the mount does.
  */
 import { ReadOnlyFilesystem } from '../../src/filesystem/read-only-filesystem.js';
-import {
-  createPortableSession,
-  PORTABLE_CAPABILITIES,
-  PORTABLE_INODE_BITS,
-} from '../../src/fuse/portable-session.js';
+import { chooseDriver } from '../../src/fuse/drivers.js';
 import { MountError } from '../../src/fuse/session.js';
 import { silentLogger } from '../../src/observability/logger.js';
+import { TransferMetrics } from '../../src/observability/metrics.js';
 import { asError, unreachable } from '../../src/runtime/assert.js';
 import { systemClock } from '../../src/runtime/clock.js';
 import { Deferred } from '../../src/runtime/deferred.js';
@@ -17,6 +14,7 @@ import { MemoryContentSource } from '../support/memory-content.js';
 import { MemoryObjectStore } from '../support/memory-object-store.js';
 
 export interface ChildConfig {
+  readonly driver: 'native' | 'portable';
   readonly mountpoint: string;
   readonly source: string;
   readonly metadataTtlMs: number;
@@ -48,6 +46,12 @@ const objectStore = new MemoryObjectStore();
 const content = new MemoryContentSource(objectStore);
 for (const { key, ...pattern } of config.objects) objectStore.put(key, pattern);
 
+const driver = chooseDriver(config.driver, {
+  clock: systemClock,
+  logger: silentLogger,
+  metrics: new TransferMetrics(systemClock),
+  platform: 'linux',
+});
 const filesystem = new ReadOnlyFilesystem(
   { objectStore, content, clock: systemClock, logger: silentLogger },
   {
@@ -57,17 +61,22 @@ const filesystem = new ReadOnlyFilesystem(
     gid: 2345,
     fileMode: 0o444,
     dirMode: 0o555,
-    inodeBits: PORTABLE_INODE_BITS,
-    versionsApart: PORTABLE_CAPABILITIES.versionsApart,
+    inodeBits: driver.inodeBits,
+    versionsApart: driver.versionsApart,
     platform: 'linux',
   },
 );
 const { mountpoint, source, metadataTtlMs } = config;
-const session = createPortableSession(
-  filesystem,
-  { mountpoint, source, allowOther: process.geteuid?.() === 0, metadataTtlMs },
-  silentLogger,
-);
+const session = driver.createSession(filesystem, {
+  mountpoint,
+  source,
+  allowOther: process.geteuid?.() === 0,
+  metadataTtlMs,
+  readDeadlineMs: 60_000,
+  fuseThreads: 2,
+  passthrough: true,
+  traceReads: false,
+});
 
 let gate = new Deferred<void>();
 let held = new Deferred<void>();
@@ -119,7 +128,13 @@ async function answered(work: Promise<ChildAnswer>): Promise<void> {
 }
 
 process.on('message', (command: ChildCommand) => void answered(obey(command)));
-await answered(session.mount().then(() => ({})));
+async function mount(): Promise<ChildAnswer> {
+  await session.prepare();
+  await session.mount();
+  return {};
+}
+
+await answered(mount());
 await session.ended;
 filesystem.close();
 objectStore.close();

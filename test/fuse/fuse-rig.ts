@@ -1,20 +1,31 @@
-/** Mounts of the portable driver for tests: a child process serves, the test uses the mount as any program does. */
+/** Mounts of each driver for tests: a child process serves, the test uses the mount as any program does. */
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import t from 'tap';
 import type { Test } from 'tap';
 import { mountTableReader } from '../../src/fuse/mount-table.js';
 import { removeMount } from '../../src/fuse/unmount.js';
 import { fillPattern } from '../../src/runtime/pattern.js';
 import { AnsweringChild } from '../support/child-process.js';
-import type { ChildAnswer, ChildCommand, ChildConfig, ChildObject } from './portable-child.js';
+import type { ChildAnswer, ChildCommand, ChildConfig, ChildObject } from './fuse-child.js';
 
-const CHILD = fileURLToPath(new URL('portable-child.js', import.meta.url));
+const CHILD = fileURLToPath(new URL('fuse-child.js', import.meta.url));
 export const HOUR_MS = 3_600_000;
 /** Node has no name for it. */
 export const ESTALE = { message: /^Unknown system error -116/ };
+
+export type DriverName = ChildConfig['driver'];
+
+/** Every promise that both drivers keep is tested on both. */
+export const DRIVERS: readonly DriverName[] = ['native', 'portable'];
+
+/** A top-level test that runs once for each driver. */
+export function onEachDriver(title: string, run: (t: Test, driver: DriverName) => Promise<void>): void {
+  for (const driver of DRIVERS) void t.test(`${title} (${driver})`, (t) => run(t, driver));
+}
 
 export type Child = AnsweringChild<ChildCommand, ChildAnswer>;
 
@@ -35,8 +46,14 @@ export async function emptyDirectory(t: Test): Promise<string> {
 }
 
 /** Starts a child that mounts on `mountpoint`; `answer` is what became of it. */
-export async function startChild(t: Test, mountpoint: string, config: Partial<ChildConfig> = {}) {
+export async function startChild(
+  t: Test,
+  driver: DriverName,
+  mountpoint: string,
+  config: Partial<ChildConfig> = {},
+) {
   const all: ChildConfig = {
+    driver,
     mountpoint,
     source: 's3://bucket',
     metadataTtlMs: HOUR_MS,
@@ -51,9 +68,13 @@ export async function startChild(t: Test, mountpoint: string, config: Partial<Ch
   return { child, answer: await child.next() };
 }
 
-export async function mounted(t: Test, config: Partial<ChildConfig> = {}): Promise<Mounted> {
+export async function mounted(
+  t: Test,
+  driver: DriverName,
+  config: Partial<ChildConfig> = {},
+): Promise<Mounted> {
   const mountpoint = await emptyDirectory(t);
-  const { child, answer } = await startChild(t, mountpoint, config);
+  const { child, answer } = await startChild(t, driver, mountpoint, config);
   t.same(answer, {}, 'mounts');
   return { child, mountpoint, path: (name) => join(mountpoint, name) };
 }

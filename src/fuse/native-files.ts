@@ -1,0 +1,78 @@
+/**
+ * The local files that the addon reads by itself: implements the file layer's DirectReads over it, and hands what is
+ * heard of such reads to the store they belong to. Made by drivers.ts before the stores are; the session is joined
+ * later, and asks nothing of a file that was closed: what was heard of it too late is dropped.
+ */
+import type { Availability } from '../file/availability.js';
+import type {
+  DirectFile,
+  DirectRead,
+  DirectReadEnd,
+  DirectReadListener,
+  DirectReads,
+} from '../file/direct-reads.js';
+import type { NativeAddon, NativeFileId } from '../native.js';
+import { assert } from '../runtime/assert.js';
+
+/** Ends a read that waits; nothing when it ended already. */
+export type FailRead = (read: DirectRead, error: Error) => void;
+
+/** What fuse/native-session.ts hears of reads, see native-events.ts. */
+export class NativeFiles implements DirectReads {
+  readonly #addon: Pick<NativeAddon, 'openFile' | 'attachFile' | 'filePublished' | 'closeFile'>;
+  readonly #listeners = new Map<NativeFileId, DirectReadListener>();
+  #failRead: FailRead | undefined;
+
+  constructor(addon: Pick<NativeAddon, 'openFile' | 'attachFile' | 'filePublished' | 'closeFile'>) {
+    this.#addon = addon;
+  }
+
+  /** Reads fail through `failRead` from now on: before there is a session none can wait. */
+  join(failRead: FailRead): void {
+    this.#failRead = failRead;
+  }
+
+  open(availability: Availability, listener: DirectReadListener): DirectFile {
+    const id = this.#addon.openFile(new Int32Array(availability.buffer));
+    assert(!this.#listeners.has(id), `file ${id} is new`);
+    this.#listeners.set(id, listener);
+    const assertOpen = () => assert(this.#listeners.get(id) === listener, `file ${id} is open`);
+    return {
+      id,
+      attach: (descriptor) => {
+        assertOpen();
+        assert(Number.isSafeInteger(descriptor) && descriptor >= 0, `${descriptor} is a descriptor`);
+        this.#addon.attachFile(id, descriptor);
+      },
+      published: () => {
+        assertOpen();
+        this.#addon.filePublished(id);
+      },
+      fail: (read, error) => {
+        assertOpen();
+        this.#failRead?.(read, error);
+      },
+      close: () => {
+        assertOpen();
+        this.#listeners.delete(id);
+        this.#addon.closeFile(id);
+      },
+    };
+  }
+
+  readEntered(file: NativeFileId, read: DirectRead): void {
+    this.#listeners.get(file)?.entered(read);
+  }
+
+  readWaiting(file: NativeFileId, read: DirectRead): void {
+    this.#listeners.get(file)?.waiting(read);
+  }
+
+  readEnded(file: NativeFileId, read: number, end: DirectReadEnd): void {
+    this.#listeners.get(file)?.ended(read, end);
+  }
+
+  readObserved(file: NativeFileId, start: number, end: number): void {
+    this.#listeners.get(file)?.observed(start, end);
+  }
+}
