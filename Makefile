@@ -10,6 +10,7 @@ ALL_TESTS := $(shell find test -name '*.test.ts' 2>/dev/null | sort)
 UNIT_TESTS := $(filter-out $(MOUNT_TESTS),$(ALL_TESTS))
 SOURCES := $(shell find src test scripts -mindepth 1 -name '*.ts' -o -mindepth 1 -type d)
 compiled = $(patsubst %.ts,dist/%.js,$(1))
+TEST_PROGRAMS := $(patsubst test/support/%.c,dist/test/support/%,$(wildcard test/support/*.c))
 TAP := $(BIN)/tap --reporter=tap --jobs=2 --timeout=300
 
 help: ## List the tasks
@@ -22,7 +23,7 @@ demo: build ## Mount a bucket of an embedded S3 server and stream a large file t
 setup: ## Install what is missing: system packages (as root or with sudo) and npm packages
 	@scripts/setup.sh
 
-build: dist/.compiled native dist/test/support/mmap-reader ## Compile what changed
+build: dist/.compiled native $(TEST_PROGRAMS) ## Compile what changed
 
 # Dated before the compiler reads, so that what is edited meanwhile is newer. Folders are there for removed files.
 dist/.compiled: package-lock.json tsconfig.json $(SOURCES) | setup
@@ -51,8 +52,8 @@ dist/native/%.o: native/%.cc package-lock.json | setup
 
 -include $(ADDON_OBJECTS:.o=.d)
 
-# The one thing that tests cannot do in JavaScript: read a file by mmap.
-dist/test/support/mmap-reader: test/support/mmap-reader.c | setup
+# What tests cannot do in JavaScript: read files by mmap, keep mappings.
+dist/test/support/%: test/support/%.c | setup
 	@mkdir -p $(@D) && cc -O2 -Wall -Wextra -Werror -o $@ $<
 
 format: setup ## Write the one format
