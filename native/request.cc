@@ -11,8 +11,9 @@ constexpr uint32_t kEntryOutBytes = 128;
 constexpr uint32_t kAttrOutBytes = 104;
 constexpr size_t kOperations = 64;
 
-// Names are cut off by the kernel at 1024; a longer one comes from nowhere good.
+// Names are cut off by the kernel at 1024, link targets at a path's 4096; a longer one comes from nowhere good.
 constexpr size_t kNameBytesMax = 1024;
+constexpr size_t kTextBytesMax = 4096;
 
 constexpr std::array<Operation, kOperations> make_operations() {
   std::array<Operation, kOperations> table{};
@@ -66,7 +67,8 @@ constexpr std::array<Operation, kOperations> make_operations() {
   set(fuse::kLseek, 24, 0, Reply::kFixed, 8, true);
   set(fuse::kCopyFileRange, 56, 0, Reply::kFixed, 8);
   set(fuse::kSyncfs, 8, 0, Reply::kFixed, 0);
-  set(fuse::kTmpfile, 16, 1, Reply::kFixed, kEntryOutBytes + sizeof(fuse::OpenOut));
+  // The kernel calls a file without a name "/".
+  set(fuse::kTmpfile, 16, 0, Reply::kFixed, kEntryOutBytes + sizeof(fuse::OpenOut), false, 1);
   set(fuse::kStatx, 24, 0, Reply::kAny, 4096, true);
   return table;
 }
@@ -77,7 +79,7 @@ constexpr Operation kUnknown{0, 0, 0, Reply::kAny, 0, false, false};
 
 // A name at the start of `rest`, which is moved behind it.
 bool take_name(std::span<const uint8_t>& rest, bool is_file_name) {
-  const size_t window = std::min(rest.size(), kNameBytesMax + 1);
+  const size_t window = std::min(rest.size(), (is_file_name ? kNameBytesMax : kTextBytesMax) + 1);
   const void* nul = window == 0 ? nullptr : std::memchr(rest.data(), 0, window);
   if (nul == nullptr) return false;
   const size_t length = static_cast<const uint8_t*>(nul) - rest.data();
