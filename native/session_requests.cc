@@ -102,10 +102,11 @@ void Session::negotiate(unsigned index, const Request& request) {
   const bool passthrough = (granted & fuse::kPassthrough) != 0;
   out.max_stack_depth = passthrough ? kStackDepthMax : 0;
   open_files_.allow_passthrough(passthrough);
-  if (!device_.reply(index, unique, bytes_of(out))) return;
+  // Told first: another thread may have the next request before this reply returns.
   events_.push(EventKind::kNegotiated,
                NegotiatedEvent{in.major, std::min(in.minor, fuse::kMinor), granted, read_bytes, options_.threads,
                                device_.count() > 1 ? 1u : 0u, passthrough ? 1u : 0u});
+  device_.reply(index, unique, bytes_of(out));
 }
 
 void Session::read(unsigned index, const Request& request, std::span<uint8_t> scratch) {
@@ -137,13 +138,20 @@ void Session::read(unsigned index, const Request& request, std::span<uint8_t> sc
     if (!complete) events_.push(EventKind::kReadObserved, ReadObservedEvent{read.file->id, length, in.offset});
     return serve(read, scratch);
   }
-  if (read.id == 0) {
+  const bool is_told = read.id != 0;
+  if (!is_told) {
     read.since = steady_clock::now();
     read.id = last_read_.fetch_add(1) + 1;
   }
-  counters_.reads_parked.fetch_add(1, std::memory_order_relaxed);
-  const size_t parked = parked_.park(read, [&] { events_.push(EventKind::kReadWaiting, read_event(read)); });
-  if (parked == 0) return end_read(read, ReadResult::kFailed, EIO);
+  const size_t parked = parked_.park(read, [&] {
+    counters_.reads_parked.fetch_add(1, std::memory_order_relaxed);
+    events_.push(EventKind::kReadWaiting, read_event(read));
+  });
+  if (parked == 0) {
+    // The session ends. What JavaScript has not heard of has no end for it either.
+    if (!is_told) read.id = 0;
+    return end_read(read, ReadResult::kFailed, EIO);
+  }
   // Only now look again: whoever publishes or closes after this finds the read parked.
   if (!read.available() && !read.file->closed()) {
     // The timer waits for the oldest; the others' turns come after it.
