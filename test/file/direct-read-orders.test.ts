@@ -55,7 +55,7 @@ async function take(rig: DirectReadsRig, step: Step): Promise<void> {
 t.test(
   'in every order of reads, bytes, ends, failures and rests nothing is missed or left over',
   async (t) => {
-    const property = fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
+    const property = fc.asyncProperty(fc.array(step, { maxLength: 40, size: 'max' }), async (steps) => {
       const rig = new DirectReadsRig();
       rig.session.tracesReads = steps.length % 2 === 0;
       for (const step of steps) {
