@@ -88,8 +88,12 @@ test-race: build ## Random schedules of the concurrency scenarios (RACE_RUNS, RA
 stress-test: build ## Readers, seeks, kills at random for a while (ITERATIONS, default 100)
 	@scripts/stress-test.sh
 
-bench: build ## Measure: the embedded server beside nginx, cold reads through a mount beside curl
-	@scripts/bench.sh
+# The reader of the benchmarks: fast, so that its own cost stays small beside what is measured.
+dist/scripts/bench-reader: scripts/bench-reader.c scripts/bench-measure.h | setup
+	@mkdir -p $(@D) && cc -O3 -pthread -Wall -Wextra -Werror -o $@ $<
+
+bench: build dist/scripts/bench-reader ## Measure (BENCH=, any of: server cold warm follow; RUNS, SIZE_MIB)
+	@scripts/bench.sh $(BENCH)
 
 ci: ## What CI runs: check, test, and a bounded test-race
 	@$(MAKE) --no-print-directory check

@@ -5,20 +5,18 @@
  *
  *   RUNS=5 SIZE_MIB=1024 node dist/scripts/bench-cold.js
  */
-import { readFileSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { systemClock } from '../src/runtime/clock.js';
 import { findPatternMismatch } from '../src/runtime/pattern.js';
 import { BUCKET, read, startWorld } from '../test/support/mount-harness.js';
-import type { Daemon, ReadWay } from '../test/support/mount-harness.js';
+import type { ReadWay } from '../test/support/mount-harness.js';
 import { run } from '../test/support/processes.js';
+import { cpuSeconds, GIB, median, MIB, parameter, warmMemory } from './bench-support.js';
 
-const MIB = 1024 * 1024;
-const RUNS = Number(process.env['RUNS'] ?? 5);
-const SIZE = Number(process.env['SIZE_MIB'] ?? 1024) * MIB;
-/** USER_HZ of every Linux that Node runs on. */
-const CLOCK_TICKS_PER_SECOND = 100;
+const RUNS = parameter('RUNS', 5);
+const SIZE = parameter('SIZE_MIB', 1024) * MIB;
 /** What a run touches: the file, its copy in the page cache, and the pipe's worth between. */
 const WARM_BYTES = 2 * SIZE + 256 * MIB;
 
@@ -26,18 +24,6 @@ interface Sample {
   readonly seconds: number;
   readonly cpuSeconds?: number;
   readonly amplification?: number;
-}
-
-/** On virtual machines that give memory back to the host, the first touch of a page costs more than its transfer. */
-function warmMemory(): void {
-  const chunks = Array.from({ length: Math.ceil(WARM_BYTES / (64 * MIB)) }, () => Buffer.alloc(64 * MIB, 1));
-  chunks.length = 0;
-}
-
-function cpuSeconds({ process: { pid } }: Daemon): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / CLOCK_TICKS_PER_SECOND;
 }
 
 async function timed(
@@ -49,15 +35,10 @@ async function timed(
   return (systemClock.nowMs() - startMs) / 1000;
 }
 
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
-}
-
 function row(name: string, samples: readonly Sample[], curlSeconds: number): string {
   const rate = (seconds: number) => (SIZE / 1e6 / seconds).toFixed(0).padStart(6);
   const seconds = samples.map((sample) => sample.seconds);
-  const cpu = median(samples.flatMap((sample) => sample.cpuSeconds ?? [])) / (SIZE / 1024 ** 3);
+  const cpu = median(samples.flatMap((sample) => sample.cpuSeconds ?? [])) / (SIZE / GIB);
   const amplification = median(samples.flatMap((sample) => sample.amplification ?? []));
   const figures = Number.isNaN(cpu)
     ? ''
@@ -75,14 +56,15 @@ void t.test(`cold reads of ${SIZE / MIB} MiB`, { timeout: 3_600_000 }, async (t)
 
   const throughMount = async (way: ReadWay, verify: boolean): Promise<Sample> => {
     const daemon = await world.mount();
+    const { pid = 0 } = daemon.process;
     const file = join(daemon.mountpoint, 'big');
     if (verify) {
       const { stdout } = await read(file, 0, Math.min(SIZE, 512 * MIB), way);
       t.equal(findPatternMismatch(stdout, 1, 0), -1, `${way}: every byte is right`);
     }
-    warmMemory();
+    await warmMemory(WARM_BYTES);
     server.counters.reset();
-    const cpuBefore = cpuSeconds(daemon);
+    const cpuBefore = cpuSeconds(pid);
     const command =
       way === 'read'
         ? ['dd', `if=${file}`, 'of=/dev/null', 'bs=1M', 'status=none']
@@ -90,7 +72,7 @@ void t.test(`cold reads of ${SIZE / MIB} MiB`, { timeout: 3_600_000 }, async (t)
     const seconds = await timed(() => run(command[0]!, command.slice(1), { timeoutMs: 600_000 }));
     const sample = {
       seconds,
-      cpuSeconds: cpuSeconds(daemon) - cpuBefore,
+      cpuSeconds: cpuSeconds(pid) - cpuBefore,
       amplification: server.counters.bytesSent / SIZE,
     };
     daemon.process.kill('SIGTERM');
@@ -99,7 +81,7 @@ void t.test(`cold reads of ${SIZE / MIB} MiB`, { timeout: 3_600_000 }, async (t)
   };
   const byCurl = async (): Promise<Sample> => {
     const target = join(scratch, 'fetched');
-    warmMemory();
+    await warmMemory(WARM_BYTES);
     const url = `${server.endpoint}/${BUCKET}/big`;
     const seconds = await timed(() => run('curl', ['-sf', '-o', target, url], { timeoutMs: 600_000 }));
     rmSync(target);

@@ -6,16 +6,7 @@
  */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  createReadStream,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  closeSync,
-  rmSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs';
+import { createReadStream, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createHash } from 'node:crypto';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -23,11 +14,11 @@ import { join } from 'node:path';
 import { systemClock } from '../src/runtime/clock.js';
 import { fillPattern } from '../src/runtime/pattern.js';
 import { startS3Server } from '../src/s3-server/server.js';
+import { median, MIB, parameter, print, warmMemory } from './bench-support.js';
 
-const RUNS = Number(process.env['RUNS'] ?? 7);
-const SIZE_MIB = Number(process.env['SIZE_MIB'] ?? 1024);
+const RUNS = parameter('RUNS', 7);
+const SIZE_MIB = parameter('SIZE_MIB', 1024);
 const RATIO_MIN = 0.8;
-const MIB = 1024 * 1024;
 
 interface Contender {
   readonly name: string;
@@ -67,7 +58,8 @@ async function main(): Promise<number> {
     }
     for (let run = 0; run < RUNS; run++) {
       for (const contender of [ours, theirs]) {
-        touchMemory();
+        rmSync(target, { force: true });
+        await warmMemory((SIZE_MIB + 64) * MIB);
         contender.mibPerSecond.push(SIZE_MIB / (await fetchOnce(contender.url)));
       }
     }
@@ -86,17 +78,6 @@ async function fetchOnce(url: string): Promise<number> {
   const [code] = (await once(curl, 'close')) as [number];
   if (code !== 0) throw new Error(`curl ${url} ended with ${code}`);
   return (systemClock.nowMs() - startMs) / 1000;
-}
-
-/** Virtual machines give free memory back to their host and fetch it again slowly: the next run must not pay for that. */
-function touchMemory(): void {
-  const path = join(scratch, 'touched');
-  const piece = Buffer.alloc(MIB, 1);
-  rmSync(target, { force: true });
-  const fd = openSync(path, 'w');
-  for (let i = 0; i < SIZE_MIB + 64; i++) writeSync(fd, piece);
-  closeSync(fd);
-  rmSync(path);
 }
 
 async function startNginx(port: number): Promise<ChildProcess> {
@@ -144,16 +125,4 @@ function report(ours: Contender, theirs: Contender): number {
   const ratio = median(ours.mibPerSecond) / median(theirs.mibPerSecond);
   print(`ratio ${ratio.toFixed(2)}, required at least ${RATIO_MIN}`);
   return ratio >= RATIO_MIN ? 0 : 1;
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1
-    ? (sorted[middle] ?? NaN)
-    : ((sorted[middle - 1] ?? NaN) + (sorted[middle] ?? NaN)) / 2;
-}
-
-function print(line: string): void {
-  process.stdout.write(`${line}\n`);
 }

@@ -1,0 +1,117 @@
+/**
+ * What the benchmarks share: parameters from the environment, the program that reads (bench-reader.c), CPU time of a
+ * process, memory that is warm, medians, and an end that takes everything down again.
+ */
+import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { run } from '../test/support/processes.js';
+
+export const MIB = 1024 * 1024;
+export const GIB = 1024 * MIB;
+
+const READER = resolve('dist/scripts/bench-reader');
+/** USER_HZ of every Linux that Node runs on. */
+const CLOCK_TICKS_PER_SECOND = 100;
+/** A reader that takes longer is taken for hung. */
+const READER_TIMEOUT_MS = 600_000;
+
+/** What one run of bench-reader came to; `sum` is 0 when it did not look at the bytes. */
+export interface Reading {
+  readonly seconds: number;
+  readonly bytes: number;
+  readonly operations: number;
+  readonly p50Us: number;
+  readonly p99Us: number;
+  readonly p999Us: number;
+  readonly sum: string;
+}
+
+/** A number of the environment. @throws when it is not a positive number */
+export function parameter(name: string, fallback: number): number {
+  const text = process.env[name];
+  const value = text === undefined ? fallback : Number(text);
+  if (!(value > 0)) throw new Error(`${name}: expected a number above 0, got ${JSON.stringify(text)}`);
+  return value;
+}
+
+/** Runs bench-reader, after `prefix`, the command that makes it another user's. @throws when it fails */
+export async function benchReader(
+  args: readonly (string | number)[],
+  prefix: readonly string[] = [],
+): Promise<Reading> {
+  const [program = READER, ...rest] = [...prefix, READER, ...args.map(String)];
+  const { code, stdout, stderr, hung } = await run(program, rest, { timeoutMs: READER_TIMEOUT_MS });
+  if (code !== 0) throw new Error(`bench-reader ${args.join(' ')} ${hung ? 'hangs' : 'failed'}: ${stderr}`);
+  const text = stdout.toString();
+  const nothing = { seconds: 0, bytes: 0, operations: 0, p50Us: 0, p99Us: 0, p999Us: 0, sum: '' };
+  return text === '' ? nothing : (JSON.parse(text) as Reading);
+}
+
+/** On virtual machines that give memory back to the host, the first touch of a page costs more than its transfer. */
+export async function warmMemory(bytes: number): Promise<void> {
+  await benchReader(['touch', '--size', bytes]);
+}
+
+/** Of the whole process; of its main thread alone, which in Node is the event loop, with `thread`. */
+export function cpuSeconds(pid: number, part: 'process' | 'main thread' = 'process'): number {
+  const stat = readFileSync(
+    part === 'process' ? `/proc/${pid}/stat` : `/proc/${pid}/task/${pid}/stat`,
+    'latin1',
+  );
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / CLOCK_TICKS_PER_SECOND;
+}
+
+/** NaN of no values. */
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const upper = sorted[middle] ?? Number.NaN;
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
+}
+
+export function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+/** Progress, beside the results: on standard error. */
+export function progress(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+/** What must be undone, last first, whatever happens. */
+export type Cleanup = (() => Promise<void> | void)[];
+
+/** Removed in the end. Other users can pass through it. */
+export function temporaryFolder(cleanup: Cleanup): string {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-bench-'));
+  cleanup.push(() => rmSync(folder, { recursive: true, force: true }));
+  chmodSync(folder, 0o711);
+  return folder;
+}
+
+/** Runs a benchmark as a program: undoes everything when it ends, fails or is interrupted, and sets the exit code. */
+export async function runBenchmark(work: (cleanup: Cleanup) => Promise<number>): Promise<void> {
+  const cleanup: Cleanup = [];
+  const stopped = new Promise<never>((_resolve, reject) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+      process.once(signal, () => reject(new Error(`stopped by ${signal}`)));
+    }
+  });
+  try {
+    process.exitCode = await Promise.race([work(cleanup), stopped]);
+  } catch (error) {
+    progress(error instanceof Error ? error.message : String(error));
+    process.exitCode = 1;
+  }
+  for (const undo of cleanup.toReversed()) {
+    try {
+      await undo();
+    } catch (error) {
+      progress(`while cleaning up: ${String(error)}`);
+    }
+  }
+  // What was interrupted may still be waiting for something.
+  process.exit();
+}
