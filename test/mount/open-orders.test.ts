@@ -210,7 +210,7 @@ t.test(`all orders of up to ${STEPS_MAX} steps`, { timeout: 280_000 }, async (t)
   t.same(await child.next(), {}, 'mounts');
 
   const all = sequences(STEPS_MAX);
-  t.ok(all.length > 1000, `${all.length} sequences`);
+  t.ok(all.length > 400, `${all.length} sequences`);
   const modes = new Set<string>();
   let walked = 0;
   for (const steps of all) {
