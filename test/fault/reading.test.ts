@@ -4,10 +4,11 @@
  * within the read deadline. Never wrong bytes, never a hang.
  */
 import { join } from 'node:path';
-import t from 'tap';
 import type { Test } from 'tap';
 import { findPatternMismatch } from '../../src/runtime/pattern.js';
 import type { Fault } from '../../src/s3-server/faults.js';
+import { onEachDriver } from '../support/drivers.js';
+import type { DriverName } from '../support/drivers.js';
 import { BUCKET, read, startWorld } from '../support/mount-harness.js';
 import type { ReadWay, World } from '../support/mount-harness.js';
 import { run } from '../support/processes.js';
@@ -106,16 +107,17 @@ async function inParallel<T>(
 /** A mount whose stalls are noticed after half a second, so that the matrix takes no minutes. */
 async function startFaultWorld(
   t: Test,
+  driver: DriverName,
   flags: readonly string[],
 ): Promise<World & { readonly mountpoint: string }> {
-  const world = await startWorld(t);
+  const world = await startWorld(t, { driver });
   const daemon = await world.mount(['--stall-timeout', '500ms', ...flags]);
   return { ...world, mountpoint: daemon.mountpoint };
 }
 
 for (const [way, readIn] of Object.entries(WAYS)) {
-  t.test(`transient faults, three in a row: ${way}`, async (t) => {
-    const { server, mountpoint, status } = await startFaultWorld(t, []);
+  onEachDriver(`transient faults, three in a row: ${way}`, async (t, driver) => {
+    const { server, mountpoint, status } = await startFaultWorld(t, driver, []);
     const cases = Object.entries(TRANSIENT).flatMap(([name, fault]) =>
       Object.entries(PLACES).map(([place, atByte]) => ({ name, place, fault: fault(atByte) })),
     );
@@ -132,8 +134,8 @@ for (const [way, readIn] of Object.entries(WAYS)) {
   });
 }
 
-t.test('with the default stall timeout a stall costs no reader 5 s', async (t) => {
-  const world = await startWorld(t);
+onEachDriver('with the default stall timeout a stall costs no reader 5 s', async (t, driver) => {
+  const world = await startWorld(t, { driver });
   // A read that is not answered within its deadline of 5 s fails: passing means that no read took longer.
   const { mountpoint } = await world.mount(['--read-deadline', '5s']);
   for (const [key, fault] of [
@@ -146,30 +148,33 @@ t.test('with the default stall timeout a stall costs no reader 5 s', async (t) =
   }
 });
 
-t.test('permanent faults end in the documented errno, for read and mmap, within the deadline', async (t) => {
-  const { server, mountpoint, status } = await startFaultWorld(t, ['--read-deadline', '3s']);
-  await inParallel(PERMANENT, async ([name, fault, message], index) => {
-    const key = `${index}`;
-    await server.putSynthetic(BUCKET, key, { size: SIZE, seed: SEED });
-    server.faults.add({ operation: 'GetObject', key, fault });
-    await t.test(name, async (t) => {
-      const path = join(mountpoint, key);
-      const [byRead, byMmap] = await Promise.all([
-        read(path, 0, SIZE),
-        read(path, MIB, 64 * KIB, 'mmap', 40_000),
-      ]);
-      t.notOk(byRead.hung || byMmap.hung, 'nothing hangs');
-      t.equal(byRead.code, 1);
-      t.match(byRead.stderr, message);
-      t.equal(byRead.stdout.length, 0, 'no byte that is not there');
-      t.equal(byMmap.code, 7, 'mmap gets SIGBUS');
+onEachDriver(
+  'permanent faults end in the documented errno, for read and mmap, within the deadline',
+  async (t, driver) => {
+    const { server, mountpoint, status } = await startFaultWorld(t, driver, ['--read-deadline', '3s']);
+    await inParallel(PERMANENT, async ([name, fault, message], index) => {
+      const key = `${index}`;
+      await server.putSynthetic(BUCKET, key, { size: SIZE, seed: SEED });
+      server.faults.add({ operation: 'GetObject', key, fault });
+      await t.test(name, async (t) => {
+        const path = join(mountpoint, key);
+        const [byRead, byMmap] = await Promise.all([
+          read(path, 0, SIZE),
+          read(path, MIB, 64 * KIB, 'mmap', 40_000),
+        ]);
+        t.notOk(byRead.hung || byMmap.hung, 'nothing hangs');
+        t.equal(byRead.code, 1);
+        t.match(byRead.stderr, message);
+        t.equal(byRead.stdout.length, 0, 'no byte that is not there');
+        t.equal(byMmap.code, 7, 'mmap gets SIGBUS');
+      });
     });
-  });
-  t.same((await status(mountpoint)).readsInFlight, []);
-});
+    t.same((await status(mountpoint)).readsInFlight, []);
+  },
+);
 
-t.test('after an outage the same file is readable again', async (t) => {
-  const { server, mountpoint } = await startFaultWorld(t, ['--read-deadline', '2s']);
+onEachDriver('after an outage the same file is readable again', async (t, driver) => {
+  const { server, mountpoint } = await startFaultWorld(t, driver, ['--read-deadline', '2s']);
   await server.putSynthetic(BUCKET, 'a', { size: SIZE, seed: SEED });
   const remove = server.faults.add({
     operation: 'GetObject',
@@ -180,8 +185,8 @@ t.test('after an outage the same file is readable again', async (t) => {
   await assertRead(t, join(mountpoint, 'a'), 0, SIZE, 'read');
 });
 
-t.test('listings and lookups survive three faults in a row as well', async (t) => {
-  const { server, mountpoint } = await startFaultWorld(t, ['--metadata-ttl', '0']);
+onEachDriver('listings and lookups survive three faults in a row as well', async (t, driver) => {
+  const { server, mountpoint } = await startFaultWorld(t, driver, ['--metadata-ttl', '0']);
   await server.putSynthetic(BUCKET, 'dir/a', { size: SIZE, seed: SEED });
   for (const fault of [
     { kind: 'internal-error' },

@@ -4,11 +4,11 @@ import * as fs from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import t from 'tap';
 import type { Test } from 'tap';
 import { mountTableReader } from '../../src/fuse/mount-table.js';
 import { removeMount } from '../../src/fuse/unmount.js';
 import { fillPattern } from '../../src/runtime/pattern.js';
+import type { DriverName } from '../support/drivers.js';
 import { AnsweringChild } from '../support/child-process.js';
 import type { ChildAnswer, ChildCommand, ChildConfig, ChildObject } from './fuse-child.js';
 
@@ -16,16 +16,6 @@ const CHILD = fileURLToPath(new URL('fuse-child.js', import.meta.url));
 export const HOUR_MS = 3_600_000;
 /** Node has no name for it. */
 export const ESTALE = { message: /^Unknown system error -116/ };
-
-export type DriverName = ChildConfig['driver'];
-
-/** Every promise that both drivers keep is tested on both. */
-export const DRIVERS: readonly DriverName[] = ['native', 'portable'];
-
-/** A top-level test that runs once for each driver. */
-export function onEachDriver(title: string, run: (t: Test, driver: DriverName) => Promise<void>): void {
-  for (const driver of DRIVERS) void t.test(`${title} (${driver})`, (t) => run(t, driver));
-}
 
 export type Child = AnsweringChild<ChildCommand, ChildAnswer>;
 

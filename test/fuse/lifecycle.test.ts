@@ -5,14 +5,8 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { mountTableReader } from '../../src/fuse/mount-table.js';
 import { removeMount } from '../../src/fuse/unmount.js';
-import {
-  onEachDriver,
-  emptyDirectory,
-  startChild,
-  mounted,
-  closeAfterUnmount,
-  mountEntry,
-} from './fuse-rig.js';
+import { emptyDirectory, startChild, mounted, closeAfterUnmount, mountEntry } from './fuse-rig.js';
+import { onEachDriver } from '../support/drivers.js';
 
 const run = promisify(execFile);
 

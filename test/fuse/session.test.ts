@@ -1,20 +1,12 @@
-/** Both drivers through the kernel: names, bytes, attributes, refusals and replaced objects. */
+/** Both drivers through the kernel: names, bytes, attributes and refusals. */
 import { execFile } from 'node:child_process';
 import { constants } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { fillPattern, findPatternMismatch } from '../../src/runtime/pattern.js';
-import {
-  onEachDriver,
-  HOUR_MS,
-  ESTALE,
-  emptyDirectory,
-  mounted,
-  bytesOf,
-  sha256,
-  mountEntry,
-} from './fuse-rig.js';
+import { fillPattern } from '../../src/runtime/pattern.js';
+import { emptyDirectory, mounted, bytesOf, sha256, mountEntry } from './fuse-rig.js';
+import { onEachDriver } from '../support/drivers.js';
 
 const run = promisify(execFile);
 
@@ -147,79 +139,6 @@ onEachDriver('a source with commas and backslashes adds no mount options', async
   const { mountpoint } = await mounted(t, driver, { source: 's3://bucket/a,rw,dev\\,suid/ü' });
   const entry = await mountEntry(mountpoint);
   t.match(entry, { fsType: 'fuse.sluice', source: 's3://bucket/a%2Crw%2Cdev%5C%2Csuid/ü' });
-});
-
-onEachDriver('an open file whose object was replaced', async (t, driver) => {
-  const old = { key: 'file', seed: 1, size: 4_000_000 };
-
-  for (const [kind, size] of [
-    ['smaller', 100_000],
-    ['larger', 5_000_000],
-    ['equally large', 4_000_000],
-  ] as const) {
-    await t.test(`by a ${kind} one: new opens read the new bytes, the old handle ESTALE`, async (t) => {
-      const { child, path } = await mounted(t, driver, { objects: [old], metadataTtlMs: 0 });
-      const { etag = '' } = await child.ask({ do: 'etag', key: 'file' });
-      const handle = await fs.open(path('file'));
-      await handle.read(Buffer.alloc(4096), 0, 4096, 0);
-      await child.ask({ do: 'hold', etag });
-      const waiting = handle.read(Buffer.alloc(4096), 0, 4096, 3_000_000);
-      const refused = t.rejects(waiting, ESTALE, 'a read under way ends');
-      await child.ask({ do: 'await-held-read' });
-      const replacement = { key: 'file', seed: 2, size };
-      await child.ask({ do: 'put', object: replacement });
-
-      t.equal(sha256(await fs.readFile(path('file'))), sha256(bytesOf(replacement)), 'a new open');
-      await refused;
-      // What the kernel still has of the old version may be read, what it has of the new one never.
-      for (let offset = 0; offset < 100_000; offset += 4096) {
-        const target = Buffer.alloc(4096);
-        const wasRead = await handle.read(target, 0, 4096, offset).catch(() => undefined);
-        if (wasRead) t.equal(findPatternMismatch(target, old.seed, offset), -1, `old bytes at ${offset}`);
-      }
-      for (const offset of [150_000, 4096 * 100, 3_000_000, 3_999_990]) {
-        await t.rejects(handle.read(Buffer.alloc(10), 0, 10, offset), ESTALE, `at ${offset}`);
-      }
-      await t.rejects(handle.stat(), ESTALE);
-      await handle.close();
-      t.equal(sha256(await fs.readFile(path('file'))), sha256(bytesOf(replacement)), 'and again');
-    });
-  }
-
-  await t.test('by a smaller one that was only looked at: ESTALE, not an early end', async (t) => {
-    const { child, path } = await mounted(t, driver, { objects: [old], metadataTtlMs: 0 });
-    const handle = await fs.open(path('file'));
-    await handle.read(Buffer.alloc(4096), 0, 4096, 2_000_000);
-    await child.ask({ do: 'put', object: { key: 'file', seed: 2, size: 1000 } });
-    t.equal((await fs.stat(path('file'))).size, old.size, 'the first look sets the open version apart');
-    await t.rejects(handle.read(Buffer.alloc(4096), 0, 4096, 3_000_000), ESTALE);
-    let size = old.size;
-    while (size === old.size) ({ size } = await fs.stat(path('file')));
-    t.equal(size, 1000, 'the next ones show the newest');
-    await t.rejects(handle.read(Buffer.alloc(4096), 0, 4096, 3_500_000), ESTALE);
-    await handle.close();
-  });
-
-  await t.test('is seen by a new open as soon as a read failed, however long the TTL', async (t) => {
-    const { child, path } = await mounted(t, driver, { objects: [old], metadataTtlMs: HOUR_MS });
-    const handle = await fs.open(path('file'));
-    await handle.read(Buffer.alloc(4096), 0, 4096, 0);
-    const replacement = { key: 'file', seed: 2, size: 1000 };
-    await child.ask({ do: 'put', object: replacement });
-    t.equal((await fs.stat(path('file'))).size, old.size, 'within the TTL the old attributes are shown');
-    await t.rejects(handle.read(Buffer.alloc(4096), 0, 4096, 3_000_000), ESTALE);
-    t.same(await fs.readFile(path('file')), Buffer.from(bytesOf(replacement)));
-    await handle.close();
-  });
-
-  await t.test('by nothing: the open handle answers ESTALE, the name is gone', async (t) => {
-    const { child, path } = await mounted(t, driver, { objects: [old], metadataTtlMs: 0 });
-    const handle = await fs.open(path('file'));
-    await child.ask({ do: 'delete', key: 'file' });
-    await t.rejects(handle.read(Buffer.alloc(10), 0, 10, 0), ESTALE);
-    await handle.close();
-    await t.rejects(fs.stat(path('file')), { code: 'ENOENT' });
-  });
 });
 
 onEachDriver('a directory that grows is listed anew when the TTL has passed', async (t, driver) => {

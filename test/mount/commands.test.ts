@@ -1,10 +1,10 @@
 /** What a user meets at the command line beside lifecycle.test.ts: relative paths, stuck readers, an impatient Ctrl-C. */
 import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import t from 'tap';
 import { isProcessAlive } from '../../src/runtime/process-identity.js';
 import type { StatusDocument } from '../../src/cli/status.js';
 import { startProcess } from '../cli/live-process.js';
+import { onEachDriver } from '../support/drivers.js';
 import { BUCKET, isMounted, SLUICE, startWorld } from '../support/mount-harness.js';
 import type { World } from '../support/mount-harness.js';
 import { eventually, run } from '../support/processes.js';
@@ -40,8 +40,8 @@ async function startStuckReader(world: World, mountpoint: string) {
   return { finished };
 }
 
-t.test('relative paths count from where the command was typed', async (t) => {
-  const world = await startWorld(t);
+onEachDriver('relative paths count from where the command was typed', async (t, driver) => {
+  const world = await startWorld(t, { driver });
   const flags = [...connectionFlags(world), '--cache-dir', 'cache', '--log-file', 'logs/log'];
   mkdirSync(join(world.scratch, 'm'));
   const mounted = await world.sluice(['mount', ...flags, `s3://${BUCKET}`, 'm'], { cwd: world.scratch });
@@ -52,8 +52,8 @@ t.test('relative paths count from where the command was typed', async (t) => {
   t.equal((await world.sluice(['unmount', './m/'], { cwd: world.scratch })).code, 0);
 });
 
-t.test('a mount in use is not removed, unless --lazy or --force says so', async (t) => {
-  const world = await startWorld(t);
+onEachDriver('a mount in use is not removed, unless --lazy or --force says so', async (t, driver) => {
+  const world = await startWorld(t, { driver });
   for (const mode of ['--lazy', '--force']) {
     const mountpoint = world.folder('mount');
     t.equal((await world.sluice(['mount', ...connectionFlags(world), `s3://${BUCKET}`, mountpoint])).code, 0);
@@ -72,18 +72,21 @@ t.test('a mount in use is not removed, unless --lazy or --force says so', async 
   t.strictSame(leftovers(world), []);
 });
 
-t.test('Ctrl-C while the server keeps the mount waiting gives up, and mounts nothing', async (t) => {
-  const world = await startWorld(t);
-  world.server.faults.add({ operation: '*', fault: { kind: 'stall', at: 'before-headers' } });
-  const mountpoint = world.folder('mount');
-  const args = ['mount', ...connectionFlags(world), `s3://${BUCKET}`, mountpoint];
-  const mounting = startProcess(SLUICE, args, world.env);
-  t.ok(await eventually(() => world.server.counters.requests > 0));
-  mounting.process.kill('SIGINT');
-  const { code, stderr } = await mounting.ended;
-  t.equal(code, 130);
-  t.equal(stderr, 'sluice: stopped before the mount was there\n');
-  t.notOk(isMounted(mountpoint));
-  t.match(await statusOfAll(world), { mounts: [], notAnswering: [] });
-  t.strictSame(leftovers(world), []);
-});
+onEachDriver(
+  'Ctrl-C while the server keeps the mount waiting gives up, and mounts nothing',
+  async (t, driver) => {
+    const world = await startWorld(t, { driver });
+    world.server.faults.add({ operation: '*', fault: { kind: 'stall', at: 'before-headers' } });
+    const mountpoint = world.folder('mount');
+    const args = ['mount', ...connectionFlags(world), `s3://${BUCKET}`, mountpoint];
+    const mounting = startProcess(SLUICE, args, world.env);
+    t.ok(await eventually(() => world.server.counters.requests > 0));
+    mounting.process.kill('SIGINT');
+    const { code, stderr } = await mounting.ended;
+    t.equal(code, 130);
+    t.equal(stderr, 'sluice: stopped before the mount was there\n');
+    t.notOk(isMounted(mountpoint));
+    t.match(await statusOfAll(world), { mounts: [], notAnswering: [] });
+    t.strictSame(leftovers(world), []);
+  },
+);

@@ -3,8 +3,8 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'no
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import t from 'tap';
 import type { Test } from 'tap';
+import { onEachDriver } from '../support/drivers.js';
 import { BUCKET, isMounted, startWorld } from '../support/mount-harness.js';
 import type { World } from '../support/mount-harness.js';
 import { run } from '../support/processes.js';
@@ -39,40 +39,43 @@ async function assertRefused(t: Test, world: World, expected: RegExp, attempt: A
   t.equal(codes.size, 1, 'the same exit code in the background and in the foreground');
 }
 
-t.test('wrong secret', async (t) => {
-  const world = await startWorld(t);
+onEachDriver('wrong secret', async (t, driver) => {
+  const world = await startWorld(t, { driver });
   await assertRefused(t, world, /secret|signature|credentials/i, {
     env: { AWS_SECRET_ACCESS_KEY: 'wrong-secret' },
   });
 });
 
-t.test('unknown access key, and no credentials at all', async (t) => {
-  const world = await startWorld(t);
+onEachDriver('unknown access key, and no credentials at all', async (t, driver) => {
+  const world = await startWorld(t, { driver });
   await assertRefused(t, world, /key|credentials/i, { env: { AWS_ACCESS_KEY_ID: 'NOBODY' } });
   const none = { AWS_ACCESS_KEY_ID: undefined, AWS_SECRET_ACCESS_KEY: undefined };
   await assertRefused(t, world, /--profile|--no-sign-request/, { env: none });
 });
 
-t.test('missing bucket', async (t) => {
-  const world = await startWorld(t);
+onEachDriver('missing bucket', async (t, driver) => {
+  const world = await startWorld(t, { driver });
   await assertRefused(t, world, /nobucket/, { source: 's3://nobucket' });
 });
 
-t.test('unreachable endpoint: refused, unknown host, and one that accepts and never answers', async (t) => {
-  const world = await startWorld(t);
-  const silent = createServer();
-  await new Promise<void>((resolve) => void silent.listen(0, '127.0.0.1', resolve));
-  const { port } = silent.address() as AddressInfo;
-  t.teardown(() => silent.close());
-  await assertRefused(t, world, /127\.0\.0\.1:1\b/, { flags: ['--endpoint-url', 'http://127.0.0.1:1'] });
-  await assertRefused(t, world, /no-such-host\.invalid/, {
-    flags: ['--endpoint-url', 'http://no-such-host.invalid'],
-  });
-  await assertRefused(t, world, /answer|time/, { flags: ['--endpoint-url', `http://127.0.0.1:${port}`] });
-});
+onEachDriver(
+  'unreachable endpoint: refused, unknown host, and one that accepts and never answers',
+  async (t, driver) => {
+    const world = await startWorld(t, { driver });
+    const silent = createServer();
+    await new Promise<void>((resolve) => void silent.listen(0, '127.0.0.1', resolve));
+    const { port } = silent.address() as AddressInfo;
+    t.teardown(() => silent.close());
+    await assertRefused(t, world, /127\.0\.0\.1:1\b/, { flags: ['--endpoint-url', 'http://127.0.0.1:1'] });
+    await assertRefused(t, world, /no-such-host\.invalid/, {
+      flags: ['--endpoint-url', 'http://no-such-host.invalid'],
+    });
+    await assertRefused(t, world, /answer|time/, { flags: ['--endpoint-url', `http://127.0.0.1:${port}`] });
+  },
+);
 
-t.test('mount point missing, not a directory, not empty', async (t) => {
-  const world = await startWorld(t);
+onEachDriver('mount point missing, not a directory, not empty', async (t, driver) => {
+  const world = await startWorld(t, { driver });
   const file = join(world.scratch, 'file');
   writeFileSync(file, 'x');
   const full = world.folder('full');
@@ -85,18 +88,22 @@ t.test('mount point missing, not a directory, not empty', async (t) => {
 
 const NEEDS_ROOT = process.getuid?.() === 0 ? {} : { skip: 'needs root to mount a small tmpfs' };
 
-t.test('a full disk under the cache directory', NEEDS_ROOT, async (t) => {
-  const world = await startWorld(t);
-  const small = world.folder('small');
-  const mounted = await run('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', small]);
-  t.equal(mounted.code, 0, mounted.stderr);
-  t.teardown(async () => void (await run('umount', [small])));
-  await assertRefused(t, world, /full.*--cache-dir/, { flags: ['--cache-dir', join(small, 'cache')] });
-  t.same(existsSync(join(small, 'cache')) ? readdirSync(join(small, 'cache')) : [], []);
-});
+onEachDriver(
+  'a full disk under the cache directory',
+  async (t, driver) => {
+    const world = await startWorld(t, { driver });
+    const small = world.folder('small');
+    const mounted = await run('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', small]);
+    t.equal(mounted.code, 0, mounted.stderr);
+    t.teardown(async () => void (await run('umount', [small])));
+    await assertRefused(t, world, /full.*--cache-dir/, { flags: ['--cache-dir', join(small, 'cache')] });
+    t.same(existsSync(join(small, 'cache')) ? readdirSync(join(small, 'cache')) : [], []);
+  },
+  NEEDS_ROOT,
+);
 
-t.test('a cache directory or log file that cannot be made', async (t) => {
-  const world = await startWorld(t);
+onEachDriver('a cache directory or log file that cannot be made', async (t, driver) => {
+  const world = await startWorld(t, { driver });
   const file = join(world.scratch, 'file');
   writeFileSync(file, 'x');
   chmodSync(file, 0o600);
@@ -104,16 +111,19 @@ t.test('a cache directory or log file that cannot be made', async (t) => {
   await assertRefused(t, world, /log/, { flags: ['--log-file', join(file, 'log')] });
 });
 
-t.test('unknown options, bad values and bad URLs are usage errors that say what was expected', async (t) => {
-  const world = await startWorld(t);
-  for (const [flags, source, expected] of [
-    [['--metadata-tll', '3s'], undefined, /--metadata-ttl/],
-    [['--metadata-ttl', 'soon'], undefined, /soon/],
-    [['--connections-max', '0'], undefined, /0/],
-    [['--no-sign-request', '--profile', 'x'], undefined, /--profile/],
-    [[], 'bucket', /s3:\/\//],
-    [[], 's3://Not_A_Bucket', /bucket/],
-  ] as const) {
-    await assertRefused(t, world, expected, { flags, ...(source === undefined ? {} : { source }) });
-  }
-});
+onEachDriver(
+  'unknown options, bad values and bad URLs are usage errors that say what was expected',
+  async (t, driver) => {
+    const world = await startWorld(t, { driver });
+    for (const [flags, source, expected] of [
+      [['--metadata-tll', '3s'], undefined, /--metadata-ttl/],
+      [['--metadata-ttl', 'soon'], undefined, /soon/],
+      [['--connections-max', '0'], undefined, /0/],
+      [['--no-sign-request', '--profile', 'x'], undefined, /--profile/],
+      [[], 'bucket', /s3:\/\//],
+      [[], 's3://Not_A_Bucket', /bucket/],
+    ] as const) {
+      await assertRefused(t, world, expected, { flags, ...(source === undefined ? {} : { source }) });
+    }
+  },
+);

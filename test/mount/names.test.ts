@@ -1,6 +1,6 @@
 /** Odd keys and large directories, through the kernel. */
 import { join } from 'node:path';
-import t from 'tap';
+import { onEachDriver } from '../support/drivers.js';
 import { BUCKET, startWorld } from '../support/mount-harness.js';
 import { run } from '../support/processes.js';
 
@@ -10,8 +10,8 @@ async function names(directory: string): Promise<string[]> {
   return stdout.toString().split('\0').filter(Boolean).sort();
 }
 
-t.test('keys with odd but valid names are files, byte for byte', async (t) => {
-  const { server, mount } = await startWorld(t);
+onEachDriver('keys with odd but valid names are files, byte for byte', async (t, driver) => {
+  const { server, mount } = await startWorld(t, { driver });
   const odd = [
     'sp ace',
     ' lead',
@@ -46,8 +46,8 @@ t.test('keys with odd but valid names are files, byte for byte', async (t) => {
   }
 });
 
-t.test('keys without a valid name are hidden, counted and harmless', async (t) => {
-  const { server, mount, status } = await startWorld(t);
+onEachDriver('keys without a valid name are hidden, counted and harmless', async (t, driver) => {
+  const { server, mount, status } = await startWorld(t, { driver });
   const hidden = [
     '..',
     '.',
@@ -72,8 +72,8 @@ t.test('keys without a valid name are hidden, counted and harmless', async (t) =
   t.match(long.stderr, /File name too long/);
 });
 
-t.test('where a key is both file and directory, the directory wins', async (t) => {
-  const { server, mount, status } = await startWorld(t);
+onEachDriver('where a key is both file and directory, the directory wins', async (t, driver) => {
+  const { server, mount, status } = await startWorld(t, { driver });
   await server.putObject(BUCKET, 'x', 'shadowed');
   await server.putObject(BUCKET, 'x/y', 'inside');
   await server.putObject(BUCKET, 'm', 'shadowed by a marker');
@@ -90,33 +90,36 @@ t.test('where a key is both file and directory, the directory wins', async (t) =
   t.equal((await status(mountpoint)).filesystem.keysHidden, 2);
 });
 
-t.test('only what lies below the prefix is visible', async (t) => {
-  const { server, mount } = await startWorld(t);
+onEachDriver('only what lies below the prefix is visible', async (t, driver) => {
+  const { server, mount } = await startWorld(t, { driver });
   for (const key of ['team/a/x', 'team/ab', 'team/a', 'other']) await server.putObject(BUCKET, key, key);
   const { mountpoint } = await mount([], `s3://${BUCKET}/team/a`);
   t.same(await names(mountpoint), ['x']);
   t.equal((await run('cat', [join(mountpoint, 'x')])).stdout.toString(), 'team/a/x');
 });
 
-t.test('50,000 keys in one prefix and a tree of 5,000 prefixes: find sees each exactly once', async (t) => {
-  const { server, mount, status } = await startWorld(t);
-  const flat = Array.from(
-    { length: 50_000 },
-    (_, index) => `flat/file-${String(index).padStart(6, '0')}.bin`,
-  );
-  const tree = Array.from({ length: 5000 }, (_, index) => `tree/d${Math.floor(index / 50)}/p${index}/leaf`);
-  await server.putMany(BUCKET, [...flat, ...tree]);
-  const { mountpoint } = await mount();
-  const count = async (folder: string) => {
-    const { stdout, hung } = await run('sh', ['-c', `find '${join(mountpoint, folder)}' | wc -l`], {
-      timeoutMs: 200_000,
-    });
-    t.notOk(hung);
-    return Number(stdout.toString());
-  };
-  t.equal(await count('flat'), 50_001);
-  t.equal(await count('tree'), 1 + 100 + 5000 + 5000);
-  const { memory, filesystem } = await status(mountpoint);
-  t.ok(filesystem.nodes >= 50_000);
-  t.comment(`daemon memory with 60,000 names known: ${Math.round(memory.residentBytes / 2 ** 20)} MiB`);
-});
+onEachDriver(
+  '50,000 keys in one prefix and a tree of 5,000 prefixes: find sees each exactly once',
+  async (t, driver) => {
+    const { server, mount, status } = await startWorld(t, { driver });
+    const flat = Array.from(
+      { length: 50_000 },
+      (_, index) => `flat/file-${String(index).padStart(6, '0')}.bin`,
+    );
+    const tree = Array.from({ length: 5000 }, (_, index) => `tree/d${Math.floor(index / 50)}/p${index}/leaf`);
+    await server.putMany(BUCKET, [...flat, ...tree]);
+    const { mountpoint } = await mount();
+    const count = async (folder: string) => {
+      const { stdout, hung } = await run('sh', ['-c', `find '${join(mountpoint, folder)}' | wc -l`], {
+        timeoutMs: 200_000,
+      });
+      t.notOk(hung);
+      return Number(stdout.toString());
+    };
+    t.equal(await count('flat'), 50_001);
+    t.equal(await count('tree'), 1 + 100 + 5000 + 5000);
+    const { memory, filesystem } = await status(mountpoint);
+    t.ok(filesystem.nodes >= 50_000);
+    t.comment(`daemon memory with 60,000 names known: ${Math.round(memory.residentBytes / 2 ** 20)} MiB`);
+  },
+);

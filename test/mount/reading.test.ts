@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import t from 'tap';
 import { fillPattern, findPatternMismatch } from '../../src/runtime/pattern.js';
+import { onEachDriver } from '../support/drivers.js';
 import { BUCKET, read, startWorld } from '../support/mount-harness.js';
 import { eventually, run } from '../support/processes.js';
 
@@ -18,8 +18,8 @@ function sha256OfPattern(size: number, seed: number): string {
   return hash.digest('hex');
 }
 
-t.test('cat, dd, cp, cmp, tar, sha256sum and mmap see the bytes of the object', async (t) => {
-  const { server, mount, scratch } = await startWorld(t);
+onEachDriver('cat, dd, cp, cmp, tar, sha256sum and mmap see the bytes of the object', async (t, driver) => {
+  const { server, mount, scratch } = await startWorld(t, { driver });
   const size = 20 * MIB + 12_345;
   await server.putSynthetic(BUCKET, 'models/a.bin', { size, seed: 1 });
   await server.putObject(BUCKET, 'hello.txt', 'hello world\n');
@@ -49,8 +49,8 @@ t.test('cat, dd, cp, cmp, tar, sha256sum and mmap see the bytes of the object', 
   t.equal((await read(file, size - 10, 100)).stdout.length, 10, 'a read over the end is cut there');
 });
 
-t.test('find, ls, stat and du agree with the bucket; everything is read-only', async (t) => {
-  const { server, mount } = await startWorld(t);
+onEachDriver('find, ls, stat and du agree with the bucket; everything is read-only', async (t, driver) => {
+  const { server, mount } = await startWorld(t, { driver });
   await server.putObject(BUCKET, 'a/b/c.txt', 'abc', { lastModifiedMs: Date.UTC(2024, 4, 6, 7, 8, 9) });
   await server.putObject(BUCKET, 'a/marker/', '');
   await server.putObject(BUCKET, 'top', 'x');
@@ -93,41 +93,47 @@ t.test('find, ls, stat and du agree with the bucket; everything is read-only', a
   t.match(missing.stderr, /No such file or directory/);
 });
 
-t.test('eight processes read one object at once: every byte is fetched exactly once', async (t) => {
-  const { server, mount } = await startWorld(t);
-  const size = 512 * MIB;
-  await server.putSynthetic(BUCKET, 'big', { size, seed: 8 });
-  const { mountpoint } = await mount();
-  const digest = sha256OfPattern(size, 8);
-  server.counters.reset();
-  const readers = Array.from({ length: 8 }, () =>
-    run('sha256sum', [join(mountpoint, 'big')], { timeoutMs: 200_000 }),
-  );
-  for (const { stdout, hung } of await Promise.all(readers)) {
-    t.notOk(hung);
-    t.match(stdout.toString(), digest);
-  }
-  const bytes = server.counters.gets(BUCKET, 'big').reduce((sum, { bytesSent }) => sum + bytesSent, 0);
-  t.equal(bytes / size, 1, 'bytes fetched ÷ object size');
-});
+onEachDriver(
+  'eight processes read one object at once: every byte is fetched exactly once',
+  async (t, driver) => {
+    const { server, mount } = await startWorld(t, { driver });
+    const size = 512 * MIB;
+    await server.putSynthetic(BUCKET, 'big', { size, seed: 8 });
+    const { mountpoint } = await mount();
+    const digest = sha256OfPattern(size, 8);
+    server.counters.reset();
+    const readers = Array.from({ length: 8 }, () =>
+      run('sha256sum', [join(mountpoint, 'big')], { timeoutMs: 200_000 }),
+    );
+    for (const { stdout, hung } of await Promise.all(readers)) {
+      t.notOk(hung);
+      t.match(stdout.toString(), digest);
+    }
+    const bytes = server.counters.gets(BUCKET, 'big').reduce((sum, { bytesSent }) => sum + bytesSent, 0);
+    t.equal(bytes / size, 1, 'bytes fetched ÷ object size');
+  },
+);
 
-t.test('the tail of a cold 1 GiB object behind 50 MiB/s comes with about one request', async (t) => {
-  const { server, mount } = await startWorld(t);
-  const size = 1024 * MIB;
-  await server.putSynthetic(BUCKET, 'big', { size, seed: 9 });
-  const { mountpoint } = await mount();
-  server.faults.connectionBytesPerSecond = 50 * MIB;
-  server.counters.reset();
-  const tail = await read(join(mountpoint, 'big'), size - 64 * KIB, 64 * KIB);
-  const bytesBeforeReply = server.counters.bytesSent;
-  t.equal(findPatternMismatch(tail.stdout, 9, size - 64 * KIB), -1);
-  t.ok(bytesBeforeReply < 16 * MIB, `${bytesBeforeReply} bytes were fetched before the reply`);
-});
+onEachDriver(
+  'the tail of a cold 1 GiB object behind 50 MiB/s comes with about one request',
+  async (t, driver) => {
+    const { server, mount } = await startWorld(t, { driver });
+    const size = 1024 * MIB;
+    await server.putSynthetic(BUCKET, 'big', { size, seed: 9 });
+    const { mountpoint } = await mount();
+    server.faults.connectionBytesPerSecond = 50 * MIB;
+    server.counters.reset();
+    const tail = await read(join(mountpoint, 'big'), size - 64 * KIB, 64 * KIB);
+    const bytesBeforeReply = server.counters.bytesSent;
+    t.equal(findPatternMismatch(tail.stdout, 9, size - 64 * KIB), -1);
+    t.ok(bytesBeforeReply < 16 * MIB, `${bytesBeforeReply} bytes were fetched before the reply`);
+  },
+);
 
-t.test(
+onEachDriver(
   'a 4 KiB read of a large object does not start a download of it, not even while it stays open',
-  async (t) => {
-    const { server, mount, status } = await startWorld(t);
+  async (t, driver) => {
+    const { server, mount, status } = await startWorld(t, { driver });
     const size = 1024 * MIB;
     await server.putSynthetic(BUCKET, 'big', { size, seed: 10 });
     const { mountpoint } = await mount();
@@ -141,26 +147,29 @@ t.test(
   },
 );
 
-t.test('readers of a filling object get bytes long before the last one is fetched', async (t) => {
-  const { server, mount, status } = await startWorld(t);
-  const size = 256 * MIB;
-  await server.putSynthetic(BUCKET, 'big', { size, seed: 11 });
-  const { mountpoint } = await mount();
-  server.faults.connectionBytesPerSecond = 8 * MIB;
-  const whole = run('sha256sum', [join(mountpoint, 'big')], { timeoutMs: 120_000 });
-  const head = await read(join(mountpoint, 'big'), 0, MIB);
-  t.equal(findPatternMismatch(head.stdout, 11, 0), -1);
-  const report = await status(mountpoint);
-  t.ok(
-    (report.stores[0]?.arrivedBytes ?? size) < size / 2,
-    `${report.stores[0]?.arrivedBytes} bytes had arrived`,
-  );
-  server.faults.connectionBytesPerSecond = 0;
-  t.match((await whole).stdout.toString(), sha256OfPattern(size, 11));
-});
+onEachDriver(
+  'readers of a filling object get bytes long before the last one is fetched',
+  async (t, driver) => {
+    const { server, mount, status } = await startWorld(t, { driver });
+    const size = 256 * MIB;
+    await server.putSynthetic(BUCKET, 'big', { size, seed: 11 });
+    const { mountpoint } = await mount();
+    server.faults.connectionBytesPerSecond = 8 * MIB;
+    const whole = run('sha256sum', [join(mountpoint, 'big')], { timeoutMs: 120_000 });
+    const head = await read(join(mountpoint, 'big'), 0, MIB);
+    t.equal(findPatternMismatch(head.stdout, 11, 0), -1);
+    const report = await status(mountpoint);
+    t.ok(
+      (report.stores[0]?.arrivedBytes ?? size) < size / 2,
+      `${report.stores[0]?.arrivedBytes} bytes had arrived`,
+    );
+    server.faults.connectionBytesPerSecond = 0;
+    t.match((await whole).stdout.toString(), sha256OfPattern(size, 11));
+  },
+);
 
-t.test('closing the file ends its download', async (t) => {
-  const { server, mount, status } = await startWorld(t);
+onEachDriver('closing the file ends its download', async (t, driver) => {
+  const { server, mount, status } = await startWorld(t, { driver });
   await server.putSynthetic(BUCKET, 'big', { size: 1024 * MIB, seed: 12 });
   const { mountpoint } = await mount();
   server.faults.connectionBytesPerSecond = 8 * MIB;
@@ -173,25 +182,28 @@ t.test('closing the file ends its download', async (t) => {
   t.equal((await status(mountpoint)).totals.bytesFetched, fetched);
 });
 
-t.test('a second open is served from the local copy, and a small budget evicts it', async (t) => {
-  const { server, mount, status } = await startWorld(t);
-  for (const key of ['a', 'b', 'c']) await server.putSynthetic(BUCKET, key, { size: 20 * MIB, seed: 1 });
-  const { mountpoint } = await mount(['--cache-bytes-max', '50MiB']);
-  for (const key of ['a', 'b', 'a']) await read(join(mountpoint, key), 0, 20 * MIB);
-  const bytesOf = (key: string) =>
-    server.counters.gets(BUCKET, key).reduce((sum, get) => sum + get.bytesSent, 0);
-  t.equal(bytesOf('a'), 20 * MIB, 'read twice, fetched once');
-  await read(join(mountpoint, 'c'), 0, 20 * MIB);
-  await read(join(mountpoint, 'b'), 0, 20 * MIB);
-  t.equal(bytesOf('b'), 40 * MIB, 'the one used least recently had to go');
-  const { cache } = await status(mountpoint);
-  t.ok(cache.bytes <= 50 * MIB, `${cache.bytes} bytes kept`);
-});
+onEachDriver(
+  'a second open is served from the local copy, and a small budget evicts it',
+  async (t, driver) => {
+    const { server, mount, status } = await startWorld(t, { driver });
+    for (const key of ['a', 'b', 'c']) await server.putSynthetic(BUCKET, key, { size: 20 * MIB, seed: 1 });
+    const { mountpoint } = await mount(['--cache-bytes-max', '50MiB']);
+    for (const key of ['a', 'b', 'a']) await read(join(mountpoint, key), 0, 20 * MIB);
+    const bytesOf = (key: string) =>
+      server.counters.gets(BUCKET, key).reduce((sum, get) => sum + get.bytesSent, 0);
+    t.equal(bytesOf('a'), 20 * MIB, 'read twice, fetched once');
+    await read(join(mountpoint, 'c'), 0, 20 * MIB);
+    await read(join(mountpoint, 'b'), 0, 20 * MIB);
+    t.equal(bytesOf('b'), 40 * MIB, 'the one used least recently had to go');
+    const { cache } = await status(mountpoint);
+    t.ok(cache.bytes <= 50 * MIB, `${cache.bytes} bytes kept`);
+  },
+);
 
-t.test(
+onEachDriver(
   'reads in flight are visible with their ids while they wait, and in the log when they are old',
-  async (t) => {
-    const { server, mount, status, scratch } = await startWorld(t);
+  async (t, driver) => {
+    const { server, mount, status, scratch } = await startWorld(t, { driver });
     await server.putSynthetic(BUCKET, 'big', { size: 64 * MIB, seed: 1 });
     const log = join(scratch, 'traced.log');
     const { mountpoint } = await mount(['--trace-reads', '--log-file', log, '--stall-timeout', '8s']);

@@ -15,6 +15,7 @@ import { parseMountinfo } from '../../src/fuse/mount-table.js';
 import type { StatusReport } from '../../src/observability/status-report.js';
 import { startS3Server } from '../../src/s3-server/server.js';
 import type { S3Server, S3ServerOptions } from '../../src/s3-server/server.js';
+import type { DriverName } from './drivers.js';
 import { eventually, run } from './processes.js';
 import type { Finished, RunOptions } from './processes.js';
 
@@ -66,12 +67,18 @@ export function cleanEnvironment(scratch: string): NodeJS.ProcessEnv {
   };
 }
 
-export async function startWorld(t: Test, serverOptions: Partial<S3ServerOptions> = {}): Promise<World> {
+export interface WorldOptions extends Partial<S3ServerOptions> {
+  /** Carries all mounts; `auto` when left out. */
+  readonly driver?: DriverName;
+}
+
+export async function startWorld(t: Test, options: WorldOptions = {}): Promise<World> {
+  const { driver, ...serverOptions } = options;
   const scratch = mkdtempSync(join(tmpdir(), 'sluice-test-'));
   mkdirSync(join(scratch, 'run'), { mode: 0o700 });
   const server = await startS3Server({ dir: join(scratch, 's3'), ...serverOptions });
   await server.createBucket(BUCKET);
-  const env = cleanEnvironment(scratch);
+  const env = { ...cleanEnvironment(scratch), ...(driver === undefined ? {} : { SLUICE_DRIVER: driver }) };
   const daemons: Daemon[] = [];
   let folders = 0;
 
@@ -150,6 +157,6 @@ export function read(
   timeoutMs = 60_000,
 ) {
   if (way === 'mmap') return run(MMAP_READER, [path, String(offset), String(length)], { timeoutMs });
-  const range = [`skip=${offset}`, `count=${length}`, 'iflag=skip_bytes,count_bytes'];
+  const range = [`skip=${offset}`, `count=${length}`, 'iflag=skip_bytes,count_bytes,fullblock'];
   return run('dd', [`if=${path}`, 'bs=128K', 'status=none', ...range], { timeoutMs });
 }
