@@ -56,14 +56,27 @@ export interface NativeEvents {
   ended(errno: number): void;
 }
 
-/** Decodes the first `bytes` of `buffer`. @throws RangeError when they are no records: a bug of the addon */
-export function decodeEvents(buffer: Buffer, bytes: number, events: NativeEvents): void {
+/**
+ * Decodes the first `bytes` of `buffer`. A record that cannot be decoded, or whose visitor throws, is told to `onError`;
+ * those behind it are decoded all the same: somebody waits for each. @throws RangeError when there is no telling where
+ * the next record begins
+ */
+export function decodeEvents(
+  buffer: Buffer,
+  bytes: number,
+  events: NativeEvents,
+  onError: (error: unknown, kind: number) => void,
+): void {
   for (let at = 0; at < bytes;) {
     const length = buffer.readUInt32LE(at);
     if (length < 8 || length % 8 !== 0 || at + length > bytes) {
       throw new RangeError(`a record of ${length} bytes at ${at} of ${bytes}`);
     }
-    decodeRecord(buffer, at, events);
+    try {
+      decodeRecord(buffer, at, events);
+    } catch (error) {
+      onError(error, buffer.readUInt32LE(at + 4));
+    }
     at += length;
   }
 }

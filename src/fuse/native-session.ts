@@ -165,10 +165,12 @@ export class NativeSession implements Session {
 
   /** What the addon calls: must not throw, whatever is in the records. */
   #take(events: Buffer, bytes: number, visitor: NativeEvents): void {
+    const lost = (error: unknown, kind?: number) =>
+      this.#deps.logger.error({ err: error, kind }, 'an event of the native driver was lost by a bug');
     try {
-      decodeEvents(events, bytes, visitor);
+      decodeEvents(events, bytes, visitor, lost);
     } catch (error) {
-      this.#deps.logger.error({ err: error }, 'events of the native driver were lost by a bug');
+      lost(error);
     }
   }
 
