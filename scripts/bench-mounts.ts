@@ -54,7 +54,14 @@ export async function verifyBig({ root, prefix }: Variant, { sizeBytes }: Place)
 export async function makeLocalFiles({ folder, sizeBytes, names }: Place): Promise<Variant> {
   const root = join(folder, 'local');
   mkdirSync(join(root, NAMES), { recursive: true });
-  await benchReader(['make', join(root, BIG), '--size', sizeBytes, '--verify', SEED]);
+  const big = join(root, BIG);
+  await benchReader(['make', big, '--size', sizeBytes, '--verify', SEED]);
+  // A comparison that cannot fail would prove nothing.
+  const isWrongSeen = await benchReader(['read', big, '--verify', SEED + 1]).then(
+    () => false,
+    () => true,
+  );
+  if (!isWrongSeen) throw new Error('bench-reader does not tell wrong bytes');
   for (const name of namesOf(names)) writeFileSync(join(root, name), 'x'.repeat(SMALL_BYTES));
   return { name: 'local file', root, pid: undefined, prefix: [] };
 }
