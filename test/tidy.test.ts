@@ -8,7 +8,7 @@ import t from 'tap';
 
 /** Lower layers first: a layer imports itself and those before it, unless they are side by side. */
 const LAYERS: readonly (readonly string[])[] = [
-  ['runtime'],
+  ['runtime', 'native.ts'],
   ['observability', 's3-server'],
   ['object-store'],
   ['download'],
@@ -157,6 +157,23 @@ t.test('files are short and begin with what they are', async (t) => {
   const headless = src.filter(({ text }) => !/^(#!.*\n)?\/\*\*/.test(text) && text.split('\n').length > 12);
   t.same(
     headless.map(({ path }) => path),
+    [],
+  );
+});
+
+t.test('the native part is as short, and each header says what it is', async (t) => {
+  const native = readdirSync('native', { recursive: true, encoding: 'utf8' })
+    .filter((name) => /\.(h|cc)$/.test(name))
+    .map((name) => ({ name, text: readFileSync(join('native', name), 'utf8') }));
+  t.ok(native.length > 20, 'it is where it was');
+  const long = native.filter(({ text }) => text.split('\n').length > FILE_LINES_MAX);
+  t.same(
+    long.map(({ name }) => name),
+    [],
+  );
+  const headless = native.filter(({ name, text }) => name.endsWith('.h') && !text.startsWith('// '));
+  t.same(
+    headless.map(({ name }) => name),
     [],
   );
 });

@@ -9,4 +9,4 @@ const { kernel } = startOverSocket(addon);
 const { error } = kernel.init();
 const file = addon.openFile(new Int32Array(Availability.create(1000).buffer));
 addon.filePublished(file);
-parentPort?.postMessage({ initError: error, file });
+parentPort?.postMessage({ initError: error, file }, []);
