@@ -158,7 +158,7 @@ function bars(results: Results): Bar[] {
   ];
 }
 
-/** Mounts, fills and verifies all that this machine can have; says what it cannot. */
+/** Mounts, fills and verifies all that this machine can have; says what it cannot. @throws when bytes are wrong */
 async function prepare(place: Place): Promise<Variant[]> {
   const variants = [await mounts.makeLocalFiles(place)];
   const endpoint = await mounts.startServer(place);
@@ -175,16 +175,15 @@ async function prepare(place: Place): Promise<Variant[]> {
   ];
   for (const { name, mount } of wanted) {
     bench.progress(`filling and verifying: ${name}`);
-    try {
-      const variant = await mount();
-      await mounts.verifyBig(variant, place);
-      // Again when it is complete, from the local disk.
-      await bench.benchReader(['drop', join(variant.root, mounts.BIG)], variant.prefix);
-      await mounts.verifyBig(variant, place);
-      variants.push(variant);
-    } catch (error) {
+    const variant = await mount().catch((error: unknown) => {
       bench.print(`${name} is left out: ${error instanceof Error ? error.message : String(error)}`);
-    }
+    });
+    if (!variant) continue;
+    await mounts.verifyBig(variant, place);
+    // Again when it is complete, from the local disk.
+    await bench.benchReader(['drop', join(variant.root, mounts.BIG)], variant.prefix);
+    await mounts.verifyBig(variant, place);
+    variants.push(variant);
   }
   return variants;
 }
