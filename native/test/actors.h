@@ -11,12 +11,14 @@ namespace sluice::test {
 
 // What a run does, so that its actors know which ends are allowed; and what came of it.
 struct Run {
-  Run(FakeKernel& kernel, Files files, bool short_deadline)
-      : kernel(kernel), files(std::move(files)), short_deadline(short_deadline) {}
+  Run(FakeKernel& kernel, Files files, bool short_deadline, bool hostile)
+      : kernel(kernel), files(std::move(files)), short_deadline(short_deadline), hostile(hostile) {}
 
   FakeKernel& kernel;
   const Files files;
   const bool short_deadline;
+  // Handles are released with reads under way, which a kernel does not do.
+  const bool hostile;
   std::atomic<bool> stopping{false};
   // READs of handles that the session knows, as the kernel saw them end.
   std::atomic<uint64_t> reads_ok{0}, reads_failed{0}, bytes{0}, failed_by_host{0};

@@ -5,6 +5,16 @@
 
 namespace sluice::test {
 
-inline void run_cases(uint64_t) {}
+// Parts alone.
+void run_request_cases();
+void run_availability_cases(uint64_t seed);
+void run_event_cases(uint64_t seed);
+void run_pending_cases(uint64_t seed);
+void run_open_file_cases(uint64_t seed);
+void run_caller_cases();
+// A session, step by step.
+void run_session_cases();
+// A session in schedules that are rare by themselves, many times over.
+void run_race_cases(uint64_t seed);
 
 }  // namespace sluice::test

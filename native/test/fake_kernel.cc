@@ -242,6 +242,11 @@ Sent FakeKernel::sent(uint32_t uid) const {
   return found->second;
 }
 
+void FakeKernel::make_replies_small() {
+  const int least = 4096;
+  ::setsockopt(witness_, SOL_SOCKET, SO_SNDBUF, &least, sizeof least);
+}
+
 bool FakeKernel::all_answered() const {
   for (const auto& [unique, request] : requests_)
     if (request.wants_reply() && !request.was_answered) return false;

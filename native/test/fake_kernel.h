@@ -19,7 +19,7 @@
 namespace sluice::test {
 
 // No wait of the harness is longer; what hangs is a failure.
-inline constexpr std::chrono::seconds kHangLimit{60};
+inline constexpr std::chrono::seconds kHangLimit{20};
 
 // What came back for a request; nothing when the connection ended first.
 struct Answer {
@@ -83,6 +83,10 @@ class FakeKernel {
   std::vector<Notice> notices() const;
   // Waits for so many.
   void await_notices(size_t count);
+  // From now on larger replies than a page are refused with EMSGSIZE.
+  void make_replies_small();
+  // For `await`: of one request.
+  bool is_answered(uint64_t unique) const { return requests_.at(unique).was_answered; }
   // For `await`: nothing that the daemon was sent waits for its reply.
   bool all_answered() const;
   bool is_over() const { return over_.load(); }

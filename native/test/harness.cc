@@ -26,7 +26,8 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   std::printf("# seed %llu, %llu runs\n", static_cast<unsigned long long>(seed), static_cast<unsigned long long>(runs));
   sluice::test::set_seed(seed);
-  sluice::test::run_cases(seed);
+  sluice::test::run_session_cases();
+  sluice::test::run_race_cases(seed);
   for (uint64_t run = 0; run < runs; ++run) {
     sluice::test::set_seed(seed + run);
     sluice::test::run_scenario(seed + run);
