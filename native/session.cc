@@ -197,7 +197,10 @@ void Session::run_waker() {
   for (;;) {
     std::unique_lock lock(woken_mutex_);
     woken_signal_.wait(lock, [&] { return stopping_ || !woken_.empty(); });
-    if (woken_.empty()) return;
+    if (woken_.empty()) {
+      waker_ended_ = true;
+      return;
+    }
     const Read read = std::move(woken_.front());
     woken_.pop_front();
     lock.unlock();
@@ -288,8 +291,12 @@ void Session::stop() {
   }
   const bool hangs = !all_ended() || notifiers_running_ > 0;
   lock.unlock();
-  open_files_.clear();
-  device_.disconnect(hangs);
+  {
+    // Calls that took out a request or a read before `answer_all` have answered it then.
+    std::unique_lock calls(calls_mutex_);
+    open_files_.clear();
+    device_.disconnect(hangs);
+  }
   ended(ECANCELED);
 }
 

@@ -6,7 +6,7 @@
 //   timer             deadlines of parked reads, callers that leave; needs nothing but the clock
 //   notifier          invalidations, which may wait for locks that a request under way holds
 //
-// Lock order: parked reads or pending requests → event queue. No lock is held over reads of files or of the device.
+// Lock order: calls → parked reads or pending requests → event queue. No lock is held over reads of files or of the device.
 //
 // Promise: each request is answered exactly once, whatever JavaScript does: by data, error, deadline, interrupt or the end.
 #pragma once
@@ -19,6 +19,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <shared_mutex>
 #include <span>
 #include <string>
 #include <unordered_set>
@@ -142,6 +143,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::mutex woken_mutex_;
   std::condition_variable woken_signal_;
   std::deque<Read> woken_;
+  bool waker_ended_ = false;
 
   std::mutex timer_mutex_;
   std::condition_variable timer_signal_;
@@ -157,6 +159,9 @@ class Session : public std::enable_shared_from_this<Session> {
   std::atomic<bool> finishing_{false};
   std::atomic<bool> ended_{false};
   std::mutex stop_mutex_;
+  // Held shared by calls from outside that may write to the device, alone while its descriptors are given up: a number
+  // that is closed belongs to somebody else.
+  std::shared_mutex calls_mutex_;
   bool stopped_ = false;
   // Threads that run, by kind.
   std::mutex threads_mutex_;

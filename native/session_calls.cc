@@ -7,6 +7,7 @@
 namespace sluice {
 
 Session::ReplyResult Session::reply(uint32_t slot, int error, std::span<const uint8_t> body) {
+  std::shared_lock calls(calls_mutex_);
   const auto waiting = pending_.peek(slot);
   if (!waiting) return ReplyResult::kNoRequest;
   if (error == 0) {
@@ -25,6 +26,7 @@ Session::ReplyResult Session::reply(uint32_t slot, int error, std::span<const ui
 
 Session::ReplyResult Session::reply_open(uint32_t slot, uint64_t handle, std::shared_ptr<LocalFile> file, bool may_pass,
                                          bool keep_cache, OpenMode& mode) {
+  std::shared_lock calls(calls_mutex_);
   mode = OpenMode::kGone;
   const auto waiting = pending_.peek(slot);
   if (!waiting || waiting->opcode != fuse::kOpen) return ReplyResult::kNoRequest;
@@ -54,6 +56,7 @@ Session::ReplyResult Session::reply_open(uint32_t slot, uint64_t handle, std::sh
 }
 
 bool Session::fail_read(uint64_t id, int error) {
+  std::shared_lock calls(calls_mutex_);
   const auto read = parked_.take(id);
   if (!read) return false;
   end_read(*read, ReadResult::kFailed, error);
@@ -61,14 +64,23 @@ bool Session::fail_read(uint64_t id, int error) {
 }
 
 void Session::file_published(const LocalFile& file) {
+  std::shared_lock calls(calls_mutex_);
   auto ready = parked_.take_ready(file);
   if (ready.empty()) return;
-  std::lock_guard lock(woken_mutex_);
-  for (Read& read : ready) woken_.push_back(std::move(read));
-  woken_signal_.notify_one();
+  {
+    std::lock_guard lock(woken_mutex_);
+    if (!waker_ended_) {
+      for (Read& read : ready) woken_.push_back(std::move(read));
+      woken_signal_.notify_one();
+      return;
+    }
+  }
+  // Taken out just before the session ended the others.
+  for (const Read& read : ready) end_read(read, ReadResult::kFailed, EIO);
 }
 
 void Session::file_closed(const LocalFile& file) {
+  std::shared_lock calls(calls_mutex_);
   for (const Read& read : parked_.take_of(file)) end_read(read, ReadResult::kFailed, EIO);
 }
 

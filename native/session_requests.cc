@@ -152,12 +152,11 @@ void Session::read(unsigned index, const Request& request, std::span<uint8_t> sc
     if (!is_told) read.id = 0;
     return end_read(read, ReadResult::kFailed, EIO);
   }
+  // The timer waits for the oldest, the others' turns come after it. In any case: one that came second while this is parked
+  // relies on it.
+  if (parked == 1) kick_timer();
   // Only now look again: whoever publishes or closes after this finds the read parked.
-  if (!read.available() && !read.file->closed()) {
-    // The timer waits for the oldest; the others' turns come after it.
-    if (parked == 1) kick_timer();
-    return;
-  }
+  if (!read.available() && !read.file->closed()) return;
   const auto own = parked_.take(read.id);
   if (!own) return;
   if (own->available()) serve(*own, scratch);
