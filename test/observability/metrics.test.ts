@@ -17,6 +17,16 @@ t.test('a rate is the average of the last ten seconds, or of the time since the 
   t.equal(meter.perSecond(), 5);
 });
 
+t.test('reads that were answered outside count like the others', async (t) => {
+  const clock = new SimulatedClock();
+  const metrics = new TransferMetrics(clock);
+  metrics.readEnded(10);
+  clock.advance(1000);
+  metrics.readsEndedOutside({ reads: 3, readErrors: 1, bytesRead: 90 });
+  t.match(metrics.totals, { reads: 4, readErrors: 1, bytesRead: 100 });
+  t.equal(metrics.rates().bytesReadPerSecond, 100);
+});
+
 t.test('reads and fetches are counted', async (t) => {
   const metrics = new TransferMetrics(new SimulatedClock());
   metrics.readEnded(10);
