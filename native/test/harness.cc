@@ -26,6 +26,12 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   std::printf("# seed %llu, %llu runs\n", static_cast<unsigned long long>(seed), static_cast<unsigned long long>(runs));
   sluice::test::set_seed(seed);
+  sluice::test::run_request_cases();
+  sluice::test::run_availability_cases(seed);
+  sluice::test::run_event_cases(seed);
+  sluice::test::run_pending_cases(seed);
+  sluice::test::run_open_file_cases(seed);
+  sluice::test::run_caller_cases();
   sluice::test::run_session_cases();
   sluice::test::run_race_cases(seed);
   for (uint64_t run = 0; run < runs; ++run) {
