@@ -143,7 +143,7 @@ export function loadNativeAddon(): NativeAddon {
   }
   if (addon.addonInterface !== ADDON_INTERFACE) {
     throw new NativeAddonError(
-      `the native driver was built from other sources (interface ${addon.addonInterface}, expected ${ADDON_INTERFACE}): build again with make build`,
+      `the native driver was built from other sources (interface ${addon.addonInterface}, expected ${ADDON_INTERFACE})`,
     );
   }
   return addon;

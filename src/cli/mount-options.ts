@@ -1,6 +1,7 @@
 /** The options of `sluice mount` as the command line declares them, made from the option table. Used by program.ts. */
-import { flagOf, mayBeSetBy, OPTIONS } from '../config/option-table.js';
-import type { OptionSpec } from '../config/option-table.js';
+import { flagOf, OPTIONS } from '../config/option-table.js';
+import { mayBeSetBy } from '../config/option-spec.js';
+import type { OptionSpec } from '../config/option-spec.js';
 import type { Flags } from '../config/resolve.js';
 
 export interface MountOption {

@@ -4,8 +4,9 @@
  */
 import { ConfigError } from './config-error.js';
 import type { Environment, Setting } from './option-source.js';
-import { mayBeSetBy, OPTIONS, variableOf } from './option-table.js';
-import type { OptionSpec } from './option-table.js';
+import { OPTIONS, variableOf } from './option-table.js';
+import { mayBeSetBy } from './option-spec.js';
+import type { OptionSpec } from './option-spec.js';
 import { nearest } from './suggest.js';
 
 export function environmentSettings(environment: Environment): Setting[] {

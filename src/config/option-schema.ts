@@ -6,7 +6,7 @@ import * as v from 'valibot';
 import { unreachable } from '../runtime/assert.js';
 import { parseDuration, parseMode, parseSize } from '../runtime/units.js';
 import { ConfigError, shown } from './config-error.js';
-import type { OptionSpec } from './option-table.js';
+import type { OptionSpec } from './option-spec.js';
 
 export type OptionValue = string | number | boolean;
 

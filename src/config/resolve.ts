@@ -10,7 +10,8 @@ import { parseOption } from './option-schema.js';
 import type { OptionValue } from './option-schema.js';
 import type { Environment, Setting } from './option-source.js';
 import { flagOf, OPTIONS, variableOf } from './option-table.js';
-import type { OptionName, OptionSpec, OptionValues } from './option-table.js';
+import type { OptionName, OptionValues } from './option-table.js';
+import type { OptionSpec } from './option-spec.js';
 import { configFileDefault } from './user-folders.js';
 import type { User } from './user-folders.js';
 

@@ -47,7 +47,7 @@ t.test('help mount and mount --help explain every option with its default', asyn
   }
   const words = stdout.replaceAll(/\s+/g, ' ');
   t.match(words, '(default: 8MiB; 64KiB to 256MiB)');
-  t.match(words, '(auto, portable; default: auto)');
+  t.match(words, '(auto, native, portable; default: auto)');
   t.notMatch(words, '--no-trace-reads');
 });
 

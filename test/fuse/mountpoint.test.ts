@@ -1,4 +1,4 @@
-/** What prepareMountpoint decides about mounts that are there; real directories are in portable-session.test.ts. */
+/** What prepareMountpoint decides about mounts that are there; real directories are in lifecycle.test.ts. */
 import { mkdtemp, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
