@@ -138,7 +138,7 @@ void never_empty() {
     CHECK(queue.drain(std::span(out).first(body.size() + 40)) > 0);
   }
   const size_t after = resident_bytes();
-  CHECK(after < before + kRoom, "grown by " << (after - before >> 20) << " MiB");
+  CHECK(after < before + kRoom, "grown by " << ((after - before) >> 20) << " MiB");
   pass("a queue that is never quite empty does not grow");
 }
 
