@@ -64,6 +64,10 @@ size_t EventQueue::drain(std::span<uint8_t> out) {
     read_ = 0;
     // What one burst needed is not kept for ever.
     if (records_.capacity() > kLossyBytesMax) std::vector<uint8_t>().swap(records_);
+  } else if (read_ > records_.size() / 2) {
+    // An event loop that is always a little behind: each byte is moved at most once for each that was drained.
+    records_.erase(records_.begin(), records_.begin() + static_cast<std::ptrdiff_t>(read_));
+    read_ = 0;
   }
   return filled;
 }
