@@ -76,18 +76,16 @@ function checkLinux(machine: FuseMachine, { allowOther, driver }: FuseUse): void
     );
   }
   if (machine.isRoot) return;
-  if (driver === 'native') requireProgram(machine, 'fusermount3', INSTALL_NATIVE);
-  else {
-    // fusermount3 opens the device with rights of its own and hands it over; libfuse 2 opens it first.
-    if (!machine.isReadWrite(device)) {
-      throw new MountError(
-        'fuse_denied',
-        `${device} may not be opened by this user: join its group, or run chmod 666 ${device} as root`,
-      );
-    }
-    // libfuse 2 mounts through `fusermount` by that name; the fuse3 package brings it along with fusermount3.
-    requireProgram(machine, 'fusermount', INSTALL_PORTABLE);
+  // By the user's own rights: fusermount3 gives up root's before it opens the device.
+  if (!machine.isReadWrite(device)) {
+    throw new MountError(
+      'fuse_denied',
+      `${device} may not be opened by this user: join its group, or run chmod 666 ${device} as root`,
+    );
   }
+  if (driver === 'native') requireProgram(machine, 'fusermount3', INSTALL_NATIVE);
+  // libfuse 2 mounts through `fusermount` by that name; the fuse3 package brings it along with fusermount3.
+  else requireProgram(machine, 'fusermount', INSTALL_PORTABLE);
   if (allowOther && !/^\s*user_allow_other\s*(?:#.*)?$/m.test(machine.readText('/etc/fuse.conf') ?? '')) {
     throw new MountError(
       'allow_other_denied',
