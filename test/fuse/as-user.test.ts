@@ -39,7 +39,8 @@ for (const file of FILES) {
     const program = [process.execPath, join(import.meta.dirname, `${file}.test.js`)];
     const args = ['--mount', 'sh', '-c', DEVICE_SCRIPT, join(folder, 'fuse'), ...become, ...program];
     const { code, stdout, stderr } = await run('unshare', args, {
-      env: { ...process.env, HOME: folder, TAP: '1' },
+      // Without what the test runner has every process load, which writes into its own folders.
+      env: { PATH: process.env['PATH'], HOME: folder, TAP: '1' },
       timeoutMs: 120_000,
     });
     const output = stdout.toString();
