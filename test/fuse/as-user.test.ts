@@ -36,13 +36,12 @@ for (const file of FILES) {
     const folder = mkdtempSync(join(tmpdir(), 'sluice-device-'));
     t.teardown(() => rmSync(folder, { recursive: true }));
     const become = ['setpriv', `--reuid=${USER}`, `--regid=${USER}`, '--clear-groups', '--'];
+    // Nothing of the runner's, which would have every process load what writes into folders of its own.
+    const clean = ['env', '-i', `PATH=${process.env['PATH']}`, `HOME=${folder}`, 'TAP=1'];
     const program = [process.execPath, join(import.meta.dirname, `${file}.test.js`)];
-    const args = ['--mount', 'sh', '-c', DEVICE_SCRIPT, join(folder, 'fuse'), ...become, ...program];
-    const { code, stdout, stderr } = await run('unshare', args, {
-      // Without what the test runner has every process load, which writes into its own folders.
-      env: { PATH: process.env['PATH'], HOME: folder, TAP: '1' },
-      timeoutMs: 120_000,
-    });
+    const device = join(folder, 'fuse');
+    const args = ['--mount', 'sh', '-c', DEVICE_SCRIPT, device, ...become, ...clean, ...program];
+    const { code, stdout, stderr } = await run('unshare', args, { timeoutMs: 120_000 });
     const output = stdout.toString();
     t.equal(
       code,
