@@ -224,8 +224,11 @@ void Session::run_timer() {
     else timer_signal_.wait_until(lock, wake, is_due);
     lock.unlock();
     if (stopping_) return;
-    for (const Read& read : parked_.take_older_than(steady_clock::now() - options_.read_deadline))
+    const auto now = steady_clock::now();
+    for (const Read& read : parked_.take_older_than(now - options_.read_deadline)) {
+      expired_.add(read, now);
       end_read(read, ReadResult::kDeadline, EIO);
+    }
     for (const Read& read : parked_.take_leaving(options_.caller_leaves))
       end_read(read, ReadResult::kInterrupted, EINTR);
     for (const PendingRequest& request : pending_.answer_leaving(options_.caller_leaves))

@@ -27,6 +27,7 @@
 
 #include "device.h"
 #include "events.h"
+#include "expired_reads.h"
 #include "local_file.h"
 #include "open_files.h"
 #include "parked_reads.h"
@@ -131,6 +132,7 @@ class Session : public std::enable_shared_from_this<Session> {
   EventQueue events_;
   PendingRequests pending_;
   ParkedReads parked_;
+  ExpiredReads expired_;
   OpenFiles open_files_;
   Counters counters_;
   std::atomic<uint64_t> last_read_{0};

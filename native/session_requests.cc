@@ -139,8 +139,9 @@ void Session::read(unsigned index, const Request& request, std::span<uint8_t> sc
     return serve(read, scratch);
   }
   const bool is_told = read.id != 0;
+  if (!is_told) read.since = steady_clock::now();
+  if (expired_.repeats(read, read.since)) return end_read(read, ReadResult::kDeadline, EIO);
   if (!is_told) {
-    read.since = steady_clock::now();
     read.id = last_read_.fetch_add(1) + 1;
   }
   const size_t parked = parked_.park(read, [&] {
