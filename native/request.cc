@@ -11,8 +11,9 @@ constexpr uint32_t kEntryOutBytes = 128;
 constexpr uint32_t kAttrOutBytes = 104;
 constexpr size_t kOperations = 64;
 
-// Names are cut off by the kernel at 1024, link targets at a path's 4096; a longer one comes from nowhere good.
-constexpr size_t kNameBytesMax = 1024;
+// The kernel sends names of up to a path's length (of up to 1024 before Linux 6.14), link targets with one byte more; a
+// longer one comes from nowhere good. Which are too long for a file name is not for the parser to say.
+constexpr size_t kNameBytesMax = 4095;
 constexpr size_t kTextBytesMax = 4096;
 
 constexpr std::array<Operation, kOperations> make_operations() {

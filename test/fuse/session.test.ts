@@ -90,6 +90,13 @@ onEachDriver('names may hold anything but a slash and NUL', async (t, driver) =>
   }
 });
 
+onEachDriver('a name that no file can have is too long, however long it is', async (t, driver) => {
+  const { path } = await mounted(t, driver);
+  for (const bytes of [256, 1024, 1025, 4000]) {
+    await t.rejects(fs.stat(path('x'.repeat(bytes))), { code: 'ENAMETOOLONG' }, `${bytes} bytes`);
+  }
+});
+
 onEachDriver('nothing can be changed: every write operation answers EROFS', async (t, driver) => {
   const { mountpoint, path } = await mounted(t, driver, {
     objects: [
