@@ -1,6 +1,6 @@
 # Sluice: every task of the project. `make help` lists them; each does the set-up that it needs.
 .DEFAULT_GOAL := help
-.PHONY: help demo build native setup format lint types tidy unit check test test-short test-race stress-test bench ci clean
+.PHONY: help demo build native native-test native-fuzz setup format lint types tidy unit check test test-short test-race stress-test bench ci clean
 
 SHELL := /bin/bash
 BIN := node_modules/.bin
@@ -52,6 +52,39 @@ dist/native/%.o: native/%.cc package-lock.json | setup
 
 -include $(ADDON_OBJECTS:.o=.d)
 
+# The addon's core alone, without Node.js, plainly and under sanitizers: its harness and its fuzz target.
+SANITIZE_plain :=
+SANITIZE_tsan := -O1 -fsanitize=thread
+SANITIZE_asan := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
+NATIVE_KINDS := plain tsan asan
+NATIVE_TESTS := $(wildcard native/test/*.cc)
+objects_of = $(patsubst native/%.cc,dist/native/$(1)/%.o,$(NATIVE_CORE) $(filter-out native/test/$(2).cc,$(NATIVE_TESTS)))
+
+define native_kind
+dist/native/$(1)/%.o: native/%.cc
+	@mkdir -p $$(@D) && $$(CXX) $$(NATIVE_FLAGS) $$(SANITIZE_$(1)) -c -o $$@ $$<
+dist/native/$(1)/harness: $(call objects_of,$(1),fuzz_request)
+	@$$(CXX) -pthread $$(SANITIZE_$(1)) -o $$@ $$^
+dist/native/$(1)/fuzz_request: $(call objects_of,$(1),harness)
+	@$$(CXX) -pthread $$(SANITIZE_$(1)) -o $$@ $$^
+-include $(patsubst native/%.cc,dist/native/$(1)/%.d,$(NATIVE_CORE) $(NATIVE_TESTS))
+endef
+$(foreach kind,$(NATIVE_KINDS),$(eval $(call native_kind,$(kind))))
+
+native-test: | setup ## Random runs of the native session under each sanitizer (NATIVE_RUNS, RACE_SEED)
+ifeq ($(shell uname -s),Linux)
+	@$(MAKE) --no-print-directory -j$(shell nproc) $(NATIVE_KINDS:%=dist/native/%/harness)
+	@for kind in $(NATIVE_KINDS); do echo "# native session, $$kind"; \
+	  TSAN_OPTIONS=halt_on_error=1 dist/native/$$kind/harness --runs $${NATIVE_RUNS:-200} \
+	    $${RACE_SEED:+--seed $$RACE_SEED} || exit; done
+endif
+
+native-fuzz: | setup ## Hostile requests to the native session (FUZZ_SECONDS, RACE_SEED)
+ifeq ($(shell uname -s),Linux)
+	@$(MAKE) --no-print-directory -j$(shell nproc) dist/native/asan/fuzz_request
+	@dist/native/asan/fuzz_request --seconds $${FUZZ_SECONDS:-10} $${RACE_SEED:+--seed $$RACE_SEED}
+endif
+
 # What tests cannot do in JavaScript: read files by mmap, keep mappings.
 dist/test/support/%: test/support/%.c | setup
 	@mkdir -p $(@D) && cc -O2 -Wall -Wextra -Werror -o $@ $<
@@ -82,7 +115,7 @@ test: build ## Everything a user needs to trust it: unit, contract, mount, fault
 	@scripts/setup.sh clients
 	@$(TAP) $(call compiled,$(ALL_TESTS))
 
-test-race: build ## Random schedules of the concurrency scenarios (RACE_RUNS, RACE_SEED)
+test-race: build native-test native-fuzz ## Random schedules of the concurrency scenarios (RACE_RUNS, RACE_SEED)
 	@RACE_RUNS=$${RACE_RUNS:-600} $(TAP) dist/test/concurrency/scenarios.test.js
 
 stress-test: build ## Readers, seeks, kills at random for a while (ITERATIONS, default 100)

@@ -72,11 +72,13 @@ uint64_t FakeKernel::send(uint32_t opcode, uint64_t node, std::span<const uint8_
   return 0;
 }
 
-bool FakeKernel::send_raw(const Bytes& message, uint64_t unique, OnReply on_reply) {
+bool FakeKernel::send_raw(const Bytes& message, uint64_t unique, OnReply on_reply, bool any_length) {
   if (unique != 0) {
     std::lock_guard lock(mutex_);
-    requests_[unique].opcode = 0;
-    requests_[unique].on_reply = std::move(on_reply);
+    Request& request = requests_[unique];
+    request.opcode = 0;
+    request.on_reply = std::move(on_reply);
+    request.any_length = any_length;
   }
   if (write(message)) return true;
   std::lock_guard lock(mutex_);
@@ -150,7 +152,7 @@ void FakeKernel::take_reply(std::span<const uint8_t> message) {
     CHECK(found != requests_.end(), "a reply to " << header.unique << ", which was never sent");
     Request& request = found->second;
     CHECK(!request.was_answered, "a second reply to " << header.unique << ", operation " << request.opcode);
-    CHECK(header.error != 0 || reply_length_fits(request.opcode, request.body, body.size()),
+    CHECK(header.error != 0 || request.any_length || reply_length_fits(request.opcode, request.body, body.size()),
           "a reply of " << body.size() << " bytes to operation " << request.opcode);
     request.was_answered = true;
     if (request.opcode == fuse::kRead && header.error == 0) {

@@ -63,8 +63,15 @@ class FakeKernel {
     CHECK(changed_.wait_for(lock, kHangLimit, [&] { return done() || over_; }), "hangs");
     return done();
   }
-  // Any bytes; a reply to `unique` is expected when it is not 0. False when the connection has ended.
-  bool send_raw(const Bytes& message, uint64_t unique, OnReply on_reply = {});
+  // As `await`, but for a moment only.
+  template <typename Done>
+  void await_soon(Done done) {
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, std::chrono::milliseconds(1), [&] { return done() || over_; });
+  }
+  // Any bytes; a reply to `unique` is expected when it is not 0. With `any_length` its body may be as long as it likes, else
+  // an error is expected. False when the connection has ended.
+  bool send_raw(const Bytes& message, uint64_t unique, OnReply on_reply = {}, bool any_length = false);
   // An even number that no request has.
   uint64_t reserve();
   // Sends INTERRUPT of a request, again whenever the daemon asks for that.
@@ -101,6 +108,7 @@ class FakeKernel {
  private:
   struct Request : Sent {
     OnReply on_reply;
+    bool any_length = false;
     bool wants_reply() const { return opcode != fuse::kForget && opcode != fuse::kBatchForget; }
   };
   bool write(const Bytes& message);

@@ -73,6 +73,11 @@ std::vector<Record> Rig::take_all(EventKind kind) {
   return taken;
 }
 
+void Rig::forget_records() {
+  drain();
+  records_.clear();
+}
+
 uint32_t Rig::await_request(uint32_t opcode) {
   const Record record = await(EventKind::kRequest);
   CHECK(record.at<uint32_t>(12) == opcode, "operation " << record.at<uint32_t>(12) << " instead of " << opcode);

@@ -46,6 +46,8 @@ class Rig {
   Record await(EventKind kind);
   // What has come so far, of this kind.
   std::vector<Record> take_all(EventKind kind);
+  // All that has come so far is of no interest.
+  void forget_records();
   // A request that was handed over, by its slot.
   uint32_t await_request(uint32_t opcode);
   // Opens the file natively; the handle.
