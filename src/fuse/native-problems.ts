@@ -9,6 +9,9 @@ export interface NativeProblem {
   readonly detail: number;
 }
 
+/** The kernel, the user's rights or the local disk do not allow it; told once. */
+export const NO_PASSTHROUGH = 4;
+
 export function logProblem(logger: Logger, { code, errno, detail }: NativeProblem): void {
   switch (code) {
     case 1:
@@ -26,7 +29,7 @@ export function logProblem(logger: Logger, { code, errno, detail }: NativeProble
     case 3:
       logger.error({ errno, file: detail }, 'a local file could not be read: the reader got EIO');
       return;
-    case 4:
+    case NO_PASSTHROUGH:
       logger.info({ errno }, 'no passthrough here: the kernel reads complete files through Sluice');
       return;
     case 5:

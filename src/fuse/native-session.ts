@@ -27,7 +27,7 @@ import type { NativeFiles } from './native-files.js';
 import { NativeFigures } from './native-figures.js';
 import { makeMount } from './native-mounting.js';
 import { NativeOperations } from './native-operations.js';
-import { logProblem } from './native-problems.js';
+import { logProblem, NO_PASSTHROUGH } from './native-problems.js';
 import { errnoOfError, logFailure } from './request-failure.js';
 import { MountError } from './session.js';
 import type { Session, SessionOptions } from './session.js';
@@ -188,7 +188,11 @@ export class NativeSession implements Session {
         this.#agreed = agreed;
         this.#negotiated.resolve(agreed);
       },
-      problem: (code, errno, detail) => logProblem(logger, { code, errno, detail }),
+      problem: (code, errno, detail) => {
+        // Agreed on with the kernel, and refused when it was first used.
+        if (code === NO_PASSTHROUGH && this.#agreed) this.#agreed = { ...this.#agreed, passthrough: false };
+        logProblem(logger, { code, errno, detail });
+      },
       ended: (errno) => void this.#connectionEnded(errno),
     };
   }

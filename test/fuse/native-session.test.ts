@@ -170,6 +170,7 @@ t.test('problems are said in words; events of a bug do no harm', async (t) => {
   t.match(machine.messages(50), [/refused a reply/, /makes no sense/, /could not be read/, /without a name/]);
   machine.native.emit(problem(4, 1, 0), problem(5, 0, 12));
   t.match(machine.messages(30), [/no passthrough here/, /some were not seen/]);
+  t.equal(machine.session.status().passthrough, false, 'status shows it, too');
   machine.native.emit(record(4711));
   machine.native.emit(packed(['u32', 3], ['u32', 1]));
   t.equal(machine.messages(50).length, 6);
