@@ -127,9 +127,10 @@ export class NativeSession implements Session {
 
   /** Hands the descriptor to the addon. @throws what the addon throws; the descriptor is closed then */
   #start(descriptor: number): void {
-    const { addon, files, filesystem, logger } = this.#deps;
+    const { addon, files, filesystem, logger, system } = this.#deps;
     const { fuseThreads, readDeadlineMs, traceReads } = this.#options;
-    const passthrough = this.#options.passthrough && !traceReads;
+    // The kernel refuses it to users, which would only be found out when it is first used.
+    const passthrough = this.#options.passthrough && !traceReads && system.isRoot;
     const events = Buffer.alloc(EVENTS_BYTES);
     const replies = Buffer.alloc(READ_BYTES_MAX);
     let take: (bytes: number) => void = () => {};

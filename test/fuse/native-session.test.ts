@@ -45,6 +45,7 @@ t.test('mounts as a user through fusermount3, which passes the descriptor', asyn
   await mounting;
   const options = 'nosuid,nodev,fsname=s3://b/p,subtype=sluice';
   t.same(machine.commands, [`fusermount3 -o ${options} -- ${machine.mountpoint} 3=/dev/null3`]);
+  t.equal(machine.native.options.passthrough, false, 'which is for root');
   await machine.session.unmount({ force: false });
   t.equal(machine.commands.at(-1), `fusermount3 -u -- ${machine.mountpoint}`);
 });
