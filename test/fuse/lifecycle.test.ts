@@ -3,12 +3,16 @@ import { execFile } from 'node:child_process';
 import * as fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import t from 'tap';
 import { mountTableReader } from '../../src/fuse/mount-table.js';
-import { removeMount } from '../../src/fuse/unmount.js';
+import { removeMount, unmountSystem } from '../../src/fuse/unmount.js';
 import { emptyDirectory, startChild, mounted, closeAfterUnmount, mountEntry } from './fuse-rig.js';
 import { onEachDriver } from '../support/drivers.js';
 
 const run = promisify(execFile);
+
+const needsRoot =
+  process.geteuid?.() === 0 ? {} : { skip: 'only root may abort a connection where fusectl is not mounted' };
 
 onEachDriver('the end of a mount', async (t, driver) => {
   const objects = [{ key: 'file', seed: 1, size: 1_000_000 }];
@@ -66,10 +70,6 @@ onEachDriver('the end of a mount', async (t, driver) => {
     await removeMount(mountpoint, 'normal');
   });
 
-  const needsRoot =
-    process.geteuid?.() === 0
-      ? {}
-      : { skip: 'only root may abort a connection where fusectl is not mounted' };
   await t.test('a process that hangs is taken off by force', needsRoot, async (t) => {
     const { child, mountpoint } = await mounted(t, driver, { objects });
     child.kill('SIGSTOP');
@@ -92,6 +92,14 @@ onEachDriver('the end of a mount', async (t, driver) => {
     const table = await mountTableReader('linux')();
     t.equal(table.filter((entry) => entry.mountpoint === mountpoint).length, 1, 'the dead one is gone');
   });
+});
+
+t.test('an aborted connection ends the process, and no dead mount is left (native)', needsRoot, async (t) => {
+  const { child, mountpoint } = await mounted(t, 'native');
+  const [, minor = ''] = (await mountEntry(mountpoint))?.device?.split(':') ?? [];
+  await unmountSystem('linux').abortConnection(minor);
+  t.same(await child.exit, { code: 0, signal: null });
+  t.equal(await mountEntry(mountpoint), undefined);
 });
 
 onEachDriver('mount points that cannot be used are refused, and nothing stays mounted', async (t, driver) => {

@@ -97,6 +97,18 @@ onEachDriver('a name that no file can have is too long, however long it is', asy
   }
 });
 
+onEachDriver('a file is all data, and ends in a hole', async (t, driver) => {
+  const { path } = await mounted(t, driver, { objects: [{ key: 'file', seed: 1, size: 1000 }] });
+  // SEEK_DATA is 3, SEEK_HOLE 4.
+  const script = `open(F, '<', $ARGV[0]) or die;
+    for (['10', 3], ['10', 4], ['1000', 3], ['2000', 4]) {
+      my $at = sysseek(F, $_->[0], $_->[1]);
+      print $at ? int($at) : $!{ENXIO} ? 'ENXIO' : "$!", ' ';
+    }`;
+  const { stdout } = await run('perl', ['-e', script, path('file')]);
+  t.equal(stdout, '10 1000 ENXIO ENXIO ');
+});
+
 onEachDriver('nothing can be changed: every write operation answers EROFS', async (t, driver) => {
   const { mountpoint, path } = await mounted(t, driver, {
     objects: [
