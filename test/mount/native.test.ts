@@ -1,6 +1,7 @@
 /** What only the native driver does: modes of open files, its figures in status, names that change in the kernel at once. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import type { Test } from 'tap';
@@ -93,6 +94,26 @@ t.test('status says how the kernel was agreed with', async (t) => {
   t.ok(driver.features.includes('async-read'));
   const text = await world.sluice(['status', mountpoint]);
   t.match(text.stdout.toString(), /driver {3}native, reads of up to .*0 handles cached and 0 passed through/);
+});
+
+t.test('a lookup that waits is seen in status, and ends with the mount', async (t) => {
+  const world = await startWorld(t, { driver: 'native' });
+  const log = join(world.scratch, 'log');
+  const daemon = await world.mount(['--log-file', log]);
+  world.server.faults.add({ operation: '*', fault: { kind: 'stall', at: 'before-headers' } });
+  const stat = run('stat', [join(daemon.mountpoint, 'file')]);
+  const waiting = async () => (await world.status(daemon.mountpoint)).driver;
+  t.ok(await eventually(async () => ((await waiting()).requestsWaiting ?? 0) > 0));
+  t.ok(((await waiting()).oldestRequestMs ?? 0) > 0);
+  t.equal((await world.sluice(['unmount', '--force', daemon.mountpoint])).code, 0);
+  t.match(await stat, { code: 1, hung: false });
+  t.equal(await daemon.exited, 0);
+  const lines = readFileSync(log, 'utf8').trim().split('\n');
+  const levels = lines.map((line) => (JSON.parse(line) as { readonly level: number }).level);
+  t.notOk(
+    levels.some((level) => level >= 50),
+    'nothing is taken for a bug',
+  );
 });
 
 t.test('what is wrong with the mount point is said without waiting for the server', async (t) => {
