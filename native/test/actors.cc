@@ -65,9 +65,10 @@ class Reader {
     }
     ++under_way_;
     const bool is_native = handle < kHostHandle;
+    const bool was_cut = file_->is_cut();
     last_ = run_.kernel.send(fuse::kRead, node_, read_body(handle, offset, size),
-                             [this, offset, size, is_native](int error, std::span<const uint8_t> bytes) {
-                               if (error == 0) check(offset, size, bytes, is_native);
+                             [this, offset, size, is_native, was_cut](int error, std::span<const uint8_t> bytes) {
+                               if (error == 0) check(offset, size, bytes, is_native, was_cut);
                                else check_error(error, is_native);
                                --under_way_;
                              });
@@ -76,11 +77,14 @@ class Reader {
     return false;
   }
 
-  void check(uint64_t offset, uint32_t size, std::span<const uint8_t> bytes, bool is_native) {
+  void check(uint64_t offset, uint32_t size, std::span<const uint8_t> bytes, bool is_native, bool was_cut) {
     const uint64_t left = offset < file_->size() ? file_->size() - offset : 0;
     CHECK(bytes.size() == std::min<uint64_t>(size, left), "READ of " << size << " at " << offset << " got " << bytes.size());
-    file_->check_bytes(offset, bytes);
+    // What is cut off while it is read may be gone; before that and afterwards there is no doubt.
+    const bool in_doubt = is_native && !was_cut && file_->is_being_cut() && offset + bytes.size() > file_->cut_at();
+    file_->check_bytes(offset, in_doubt ? bytes.first(std::max(offset, file_->cut_at()) - offset) : bytes);
     if (!is_native) return;
+    CHECK(!was_cut || bytes.empty() || offset + bytes.size() <= file_->cut_at(), "bytes that had been cut off");
     CHECK(bytes.empty() || file_->was_filled(offset, offset + bytes.size()), "bytes that had not been published");
     ++run_.reads_ok;
     run_.bytes += bytes.size();
@@ -96,7 +100,7 @@ class Reader {
     if (error == kFailedByHost || error == EINTR) return;
     if (error == kUnknownHandle && run_.hostile && released_) return;
     CHECK(error == EIO, "a READ ended with " << error);
-    CHECK(run_.short_deadline || run_.stopping || file_->is_closed() || file_->is_cut(), "EIO without reason");
+    CHECK(run_.short_deadline || run_.stopping || file_->is_closed() || file_->is_being_cut(), "EIO without reason");
   }
 
   void start_after_release() {

@@ -40,6 +40,23 @@ void deadline_of_the_second() {
   pass("a read has its deadline, whoever waited before it");
 }
 
+// The interrupt is read by one thread while another still looks at its request.
+void interrupt_at_once() {
+  SessionOptions options;
+  options.threads = 3;
+  options.caller_leaves = [](uint32_t) { return true; };
+  Rig rig(options);
+  CHECK(rig.kernel.negotiate());
+  TestFile file(1, kPage);
+  rig.open(file);
+  for (int round = 0; round < 1000; ++round) {
+    const auto read = rig.read(1, 0, kPage);
+    rig.kernel.interrupt(read->unique);
+    CHECK(rig.end_of(read) == EINTR);
+  }
+  pass("an interrupt reaches its request wherever it is");
+}
+
 // Reads that a publisher has taken out when the session stops.
 void stop_while_publishing(Random random) {
   for (int round = 0; round < 60; ++round) {
@@ -110,6 +127,7 @@ void replies_while_stopping(Random random) {
 void run_race_cases(uint64_t seed) {
   Random random(seed);
   deadline_of_the_second();
+  interrupt_at_once();
   stop_while_publishing(random.fork());
   replies_while_stopping(random.fork());
 }

@@ -120,8 +120,9 @@ bool TestFile::was_filled(uint64_t start, uint64_t end) const {
 }
 
 void TestFile::cut(uint64_t bytes) {
-  cut_ = true;
+  cut_at_ = bytes;
   CHECK(::ftruncate(fd_, static_cast<off_t>(bytes)) == 0);
+  cut_ = true;
 }
 
 bool TestFile::close() {

@@ -3,6 +3,7 @@
 // ones for a moment, so that whoever reads too early is seen.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -63,7 +64,11 @@ class TestFile {
   // Forgets the file in the registry, as JavaScript does; true for whoever did it.
   bool close();
 
+  // True before the first byte has gone; `is_cut` when all have. A read(2) meanwhile may see zeros: the kernel promises no more.
+  bool is_being_cut() const { return cut_at_.load() != kWhole; }
   bool is_cut() const { return cut_.load(); }
+  // Where; the size when it is whole.
+  uint64_t cut_at() const { return std::min(cut_at_.load(), size()); }
   bool is_closed() const { return closed_.load(); }
   // That all of [start, end) was written and about to be published, by a record of its own.
   bool was_filled(uint64_t start, uint64_t end) const;
@@ -81,6 +86,8 @@ class TestFile {
   std::vector<std::atomic<uint32_t>> filled_;
   int fd_;
   std::shared_ptr<LocalFile> local_;
+  static constexpr uint64_t kWhole = ~0ull;
+  std::atomic<uint64_t> cut_at_{kWhole};
   std::atomic<bool> cut_{false}, closed_{false};
 };
 
