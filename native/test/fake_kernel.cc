@@ -58,32 +58,22 @@ uint64_t FakeKernel::reserve() {
 
 uint64_t FakeKernel::send(uint32_t opcode, uint64_t node, std::span<const uint8_t> body, OnReply on_reply) {
   const uint64_t unique = reserve();
-  {
-    std::lock_guard lock(mutex_);
-    Request& request = requests_[unique];
-    request.opcode = opcode;
-    request.node = node;
-    request.body.assign(body.begin(), body.end());
-    request.on_reply = std::move(on_reply);
-  }
-  if (write(message_of(opcode, unique, node, static_cast<uint32_t>(unique), body))) return unique;
-  std::lock_guard lock(mutex_);
-  requests_.erase(unique);
-  return 0;
+  Request request;
+  request.opcode = opcode;
+  request.node = node;
+  request.body.assign(body.begin(), body.end());
+  request.on_reply = std::move(on_reply);
+  const Bytes message = message_of(opcode, unique, node, static_cast<uint32_t>(unique), body);
+  return write(message, unique, std::move(request)) ? unique : 0;
 }
 
 bool FakeKernel::send_raw(const Bytes& message, uint64_t unique, OnReply on_reply, bool any_length) {
-  if (unique != 0) {
-    std::lock_guard lock(mutex_);
-    Request& request = requests_[unique];
-    request.opcode = 0;
-    request.on_reply = std::move(on_reply);
-    request.any_length = any_length;
-  }
-  if (write(message)) return true;
-  std::lock_guard lock(mutex_);
-  requests_.erase(unique);
-  return false;
+  if (unique == 0) return write(message, 0, {});
+  Request request;
+  request.opcode = 0;
+  request.on_reply = std::move(on_reply);
+  request.any_length = any_length;
+  return write(message, unique, std::move(request));
 }
 
 std::optional<Answer> FakeKernel::call(uint32_t opcode, uint64_t node, std::span<const uint8_t> body) {
@@ -97,12 +87,20 @@ std::optional<Answer> FakeKernel::call(uint32_t opcode, uint64_t node, std::span
   return answer;
 }
 
-bool FakeKernel::write(const Bytes& message) {
-  std::lock_guard lock(write_mutex_);
+bool FakeKernel::write(const Bytes& message, uint64_t unique, Request request) {
+  std::lock_guard writing(write_mutex_);
   if (closed_) return false;
+  // Known before its reply can come.
+  if (unique != 0) {
+    std::lock_guard lock(mutex_);
+    requests_.emplace(unique, std::move(request));
+  }
   const ssize_t sent = ::send(ends_[0], message.data(), message.size(), MSG_NOSIGNAL);
-  CHECK(sent == static_cast<ssize_t>(message.size()) || errno == EPIPE || errno == ECONNRESET, "errno " << errno);
-  return sent > 0;
+  if (sent == static_cast<ssize_t>(message.size())) return true;
+  CHECK(sent < 0 && (errno == EPIPE || errno == ECONNRESET), "errno " << errno);
+  std::lock_guard lock(mutex_);
+  requests_.erase(unique);
+  return false;
 }
 
 void FakeKernel::interrupt(uint64_t unique) {
@@ -114,7 +112,7 @@ void FakeKernel::interrupt(uint64_t unique) {
   }
   Bytes body;
   append(body, unique);
-  write(message_of(fuse::kInterrupt, unique | 1, 0, 0, body));
+  write(message_of(fuse::kInterrupt, unique | 1, 0, 0, body), 0, {});
 }
 
 void FakeKernel::run() {

@@ -29,8 +29,8 @@ struct Answer {
 
 // A request as it was sent.
 struct Sent {
-  uint32_t opcode;
-  uint64_t node;
+  uint32_t opcode = 0;
+  uint64_t node = 0;
   Bytes body;
   bool was_interrupted = false, was_answered = false, was_never_read = false;
 };
@@ -107,11 +107,12 @@ class FakeKernel {
 
  private:
   struct Request : Sent {
-    OnReply on_reply;
+    OnReply on_reply = {};
     bool any_length = false;
     bool wants_reply() const { return opcode != fuse::kForget && opcode != fuse::kBatchForget; }
   };
-  bool write(const Bytes& message);
+  // Also keeps the request, when it has a number; false when the connection has ended, and it is not kept.
+  bool write(const Bytes& message, uint64_t unique, Request request);
   void run();
   void take_reply(std::span<const uint8_t> message);
   void take_notice(int32_t code, std::span<const uint8_t> payload);
@@ -126,7 +127,7 @@ class FakeKernel {
   std::vector<Notice> notices_;
   Counts counts_;
   uint64_t last_unique_ = 0;
-  // Held over each write, so that none is under way when the connection closes.
+  // Held over each write, so that none is under way when the connection closes. Before `mutex_`.
   std::mutex write_mutex_;
   bool closed_ = false;
   std::atomic<bool> over_{false}, hung_up_{false};
