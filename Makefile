@@ -1,6 +1,6 @@
 # Sluice: every task of the project. `make help` lists them; each does the set-up that it needs.
 .DEFAULT_GOAL := help
-.PHONY: help demo build native native-test native-fuzz setup format lint types tidy unit check test test-short test-race stress-test bench ci clean
+.PHONY: help demo build native native-test native-fuzz setup format lint types tidy unit check test test-short test-race test-node-versions stress-test bench ci clean
 
 SHELL := /bin/bash
 BIN := node_modules/.bin
@@ -118,6 +118,9 @@ test: build ## Everything a user needs to trust it: unit, contract, mount, fault
 test-race: build native-test native-fuzz ## Random schedules of the concurrency scenarios (RACE_RUNS, RACE_SEED)
 	@RACE_RUNS=$${RACE_RUNS:-600} $(TAP) dist/test/concurrency/scenarios.test.js
 
+test-node-versions: build ## The addon on Node.js 20, 22 and 24, which come as npm packages
+	@scripts/node-versions.sh
+
 stress-test: build ## Readers, seeks, kills at random for a while (ITERATIONS, default 100)
 	@scripts/stress-test.sh
 
@@ -128,10 +131,11 @@ dist/scripts/bench-reader: scripts/bench-reader.c scripts/bench-measure.h | setu
 bench: build dist/scripts/bench-reader ## Measure (BENCH=, any of: server cold warm follow; RUNS, SIZE_MIB)
 	@scripts/bench.sh $(BENCH)
 
-ci: ## What CI runs: check, test, and a bounded test-race
+ci: ## What CI runs: check, test, a bounded test-race, and the addon on each supported Node.js
 	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory test-race
+	@$(MAKE) --no-print-directory test-node-versions
 
 clean: ## Remove everything that was built
 	@rm -rf dist .tap node_modules

@@ -150,10 +150,11 @@ export class NativeOperations {
     const name = lookupName(body);
     if (name === undefined) throw new FilesystemError('not_found', 'the name is no UTF-8');
     for (let lookups = 0; lookups < LOOKUPS_MAX; lookups++) {
-      const entry = await this.#filesystem.lookup(parent, name);
+      const { node } = await this.#filesystem.lookup(parent, name);
       // Forgotten or replaced between the answer and now.
-      if (!this.#filesystem.retain(entry.node)) continue;
-      if (!reply.send(this.#replies.entry(entry))) this.#filesystem.forget(entry.node, 1);
+      if (!this.#filesystem.retain(node)) continue;
+      // Asked again, since it may have expired meanwhile: what is said is valid from now.
+      if (!reply.send(this.#replies.entry(this.#entryOf(node)))) this.#filesystem.forget(node, 1);
       return;
     }
     throw new FilesystemError('stale', `${JSON.stringify(name)} changes faster than it can be looked up`);
