@@ -15,10 +15,10 @@ constexpr uint32_t kPage = TestFile::kPageBytes;
 
 // A read that is the first to wait and ends at once must not take the alarm of the second with it.
 void deadline_of_the_second() {
-  constexpr int kRounds = 100;
-  constexpr int kOthers = 12;
-  SessionOptions options = Rig::with_deadline(std::chrono::milliseconds(2));
-  options.threads = 2;
+  constexpr int kRounds = 400;
+  constexpr int kOthers = 8;
+  SessionOptions options = Rig::with_deadline(std::chrono::milliseconds(1));
+  options.threads = 3;
   Rig rig(options);
   CHECK(rig.kernel.negotiate());
   TestFile closed(1, kPage), open(2, kPage);
