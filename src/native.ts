@@ -138,7 +138,10 @@ export function loadNativeAddon(): NativeAddon {
   try {
     addon = createRequire(import.meta.url)(fileURLToPath(BINARY)) as NativeAddon;
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    if (error instanceof Error && 'code' in error && error.code === 'MODULE_NOT_FOUND') {
+      throw new NativeAddonError('the native driver was not built', { cause: error });
+    }
+    const [reason] = (error instanceof Error ? error.message : String(error)).split('\n');
     throw new NativeAddonError(`the native driver cannot be loaded (${reason})`, { cause: error });
   }
   if (addon.addonInterface !== ADDON_INTERFACE) {

@@ -9,6 +9,7 @@ export function announcement(config: MountConfig, report: StatusReport): string[
   return [
     `Mounted ${report.source} at ${report.mountpoint} (pid ${report.pid})`,
     `  driver  ${driver.name}, reads of up to ${formatBytes(driver.readBytesMax)}${driver.passthrough ? ', passthrough' : ''}`,
+    ...(driver.note === null ? [] : [`          slower than need be: ${driver.note}`]),
     `  access  ${access(config)}`,
     `  cache   ${cache.directory}, at most ${formatBytes(cache.bytesMax)} of objects nobody has open`,
     `  log     ${report.logFile ?? 'standard error'}`,

@@ -58,8 +58,9 @@ export function chooseDriver(wanted: WantedDriver, deps: DriverDeps): Driver {
       const message = `${error.message}: ${advice}, or mount without --driver native`;
       throw new MountError('driver_unavailable', message, error);
     }
-    logger.warn(`${error.message}: ${advice}; mounting with the portable driver, which is slower`);
-    return portableDriver(deps);
+    const note = `${error.message}: ${advice}`;
+    logger.warn(`${note}; mounting with the portable driver, which is slower`);
+    return portableDriver(deps, note);
   }
 }
 
@@ -76,7 +77,7 @@ function nativeDriver(addon: NativeAddon, deps: DriverDeps): Driver {
   };
 }
 
-function portableDriver(deps: DriverDeps): Driver {
+function portableDriver(deps: DriverDeps, note?: string): Driver {
   const system = unmountSystem(deps.platform);
   return {
     name: 'portable',
@@ -84,6 +85,6 @@ function portableDriver(deps: DriverDeps): Driver {
     inodeBits: 32,
     versionsApart: false,
     directReads: undefined,
-    createSession: (filesystem, options) => new PortableSession({ ...deps, filesystem, system }, options),
+    createSession: (filesystem, options) => new PortableSession({ ...deps, filesystem, system, note }, options),
   };
 }

@@ -79,6 +79,7 @@ export class NativeSession implements Session {
     const agreed = this.#agreed;
     return {
       name: 'native',
+      note: null,
       versionsApart: true,
       readBytesMax: agreed?.readBytesMax ?? READ_BYTES_MAX,
       passthrough: agreed?.passthrough ?? false,

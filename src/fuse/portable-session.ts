@@ -24,7 +24,7 @@ import { VersionSplit } from './version-split.js';
 /** libfuse 2 never asks for more pages than this in one request. */
 const READ_BYTES_MAX = 128 * 1024;
 
-const STATUS: DriverStatus = {
+const STATUS: Omit<DriverStatus, 'note'> = {
   name: 'portable',
   readBytesMax: READ_BYTES_MAX,
   passthrough: false,
@@ -47,6 +47,8 @@ export interface PortableSessionDeps {
   readonly logger: Logger;
   readonly clock: Clock;
   readonly system: UnmountSystem;
+  /** Why this driver carries the mount, where another was to be expected. */
+  readonly note?: string | undefined;
 }
 
 export class PortableSession implements Session {
@@ -68,7 +70,7 @@ export class PortableSession implements Session {
   }
 
   status(): DriverStatus {
-    return STATUS;
+    return { ...STATUS, note: this.#deps.note ?? null };
   }
 
   async prepare(): Promise<void> {

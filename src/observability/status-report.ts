@@ -58,6 +58,8 @@ export interface StatusReport {
 export interface DriverStatus {
   /** `native` or `portable`. */
   readonly name: string;
+  /** Why it is not the native one, where that was to be expected. */
+  readonly note: string | null;
   /** Bytes of the largest read request that the kernel sends. */
   readonly readBytesMax: number;
   /** Complete files may be read by the kernel without asking Sluice. */

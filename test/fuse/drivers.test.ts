@@ -1,5 +1,7 @@
 /** Who carries the mount, and what is said when that is not who was asked for. */
 import t from 'tap';
+import type { Filesystem } from '../../src/filesystem/filesystem.js';
+import type { SessionOptions } from '../../src/fuse/session.js';
 import { chooseDriver } from '../../src/fuse/drivers.js';
 import type { DriverDeps } from '../../src/fuse/drivers.js';
 import { NativeAddonError } from '../../src/native.js';
@@ -36,7 +38,10 @@ t.test('auto is native on Linux, portable elsewhere; what is asked for is taken'
 
 t.test('where it cannot be loaded auto says so once and goes on, native does not', async (t) => {
   const { deps: without, lines } = deps({ loadAddon: cannotLoad });
-  t.match(chooseDriver('auto', without), PORTABLE);
+  const portable = chooseDriver('auto', without);
+  t.match(portable, PORTABLE);
+  const { note } = portable.createSession({} as Filesystem, {} as SessionOptions).status();
+  t.match(note, /cannot be loaded \(no such file\): build it with make build/, 'status says why');
   t.match(lines, [{ level: 40, msg: /cannot be loaded \(no such file\).*make build.*portable driver/ }]);
   t.throws(() => chooseDriver('native', without), {
     code: 'driver_unavailable',

@@ -16,6 +16,7 @@ export function exampleReport(changes: Partial<StatusReport> = {}): StatusReport
     logFile: '/var/log/sluice.log',
     driver: {
       name: 'native',
+      note: null,
       readBytesMax: 1024 ** 2,
       passthrough: true,
       versionsApart: true,
