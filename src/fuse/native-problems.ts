@@ -15,10 +15,7 @@ export const NO_PASSTHROUGH = 4;
 export function logProblem(logger: Logger, { code, errno, detail }: NativeProblem): void {
   switch (code) {
     case 1:
-      logger.error(
-        { errno, operation: operationOf(detail) },
-        'the kernel refused a reply: its caller got EIO',
-      );
+      logger.error({ errno }, 'the kernel refused a reply: its caller got EIO');
       return;
     case 2:
       logger.error(
