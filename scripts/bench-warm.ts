@@ -5,6 +5,7 @@
  * requests that reached it. Every byte is verified through each mount, as it is filled and again when it is complete.
  *
  *   RUNS=5 SIZE_MIB=1024 NAMES=10000 SECONDS_EACH=1 node dist/scripts/bench-warm.js
+ *   ROWS='^dd' …            only the rows whose title this regular expression finds
  *
  * Before each run memory is warmed, and what the kernel cached of the mount's own pages is dropped: else the kernel
  * would answer, not the daemon. The pages of the files behind it stay. With passthrough there is nothing to drop.
@@ -25,6 +26,7 @@ const SIZE = bench.parameter('SIZE_MIB', 1024) * bench.MIB;
 const NAME_COUNT = bench.parameter('NAMES', 10_000);
 /** Of each row that counts operations. */
 const SECONDS_EACH = bench.parameter('SECONDS_EACH', 1);
+const ROWS = new RegExp(process.env['ROWS'] ?? '');
 /** Names that are opened in turn: each becomes a local file. */
 const OPENED_NAMES = Math.min(200, NAME_COUNT);
 /** What a run of a cached mount fills: the pages of its own, and what the reader needs. */
@@ -111,9 +113,10 @@ async function main(cleanup: Cleanup): Promise<number> {
     bench.progress(`round ${round + 1} of ${RUNS}`);
     // Every other round backwards: what grows or wears during a round favours nobody.
     const order = round % 2 === 0 ? variants : variants.toReversed();
-    for (const work of [...OF_BIG, ...OF_NAMES]) {
+    for (const work of [...OF_BIG, ...OF_NAMES].filter(({ title }) => ROWS.test(title))) {
       for (const variant of order) await measure(work, variant, place, results);
     }
+    if (!ROWS.test(RANDOM_BUSY.title)) continue;
     for (const variant of order.filter(({ name }) => name === CACHED || name === PORTABLE)) {
       await whileBusy(variant, results, () => measure(RANDOM_BUSY, variant, place, results));
     }
