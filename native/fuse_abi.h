@@ -63,7 +63,6 @@ inline constexpr uint64_t kAtomicOTrunc = 1ull << 3;
 inline constexpr uint64_t kBigWrites = 1ull << 5;
 inline constexpr uint64_t kDoReaddirplus = 1ull << 13;
 inline constexpr uint64_t kReaddirplusAuto = 1ull << 14;
-inline constexpr uint64_t kAsyncDio = 1ull << 15;
 inline constexpr uint64_t kParallelDirops = 1ull << 18;
 inline constexpr uint64_t kMaxPages = 1ull << 22;
 inline constexpr uint64_t kExplicitInvalData = 1ull << 25;

@@ -84,8 +84,9 @@ void Session::negotiate(unsigned index, const Request& request) {
   }
   const bool extended = (in.flags & fuse::kInitExt) != 0 && request.body.size() >= sizeof in;
   const uint64_t offered = in.flags | (extended ? static_cast<uint64_t>(in.flags2) << 32 : 0);
+  // Not FUSE_ASYNC_DIO: the kernel waits uninterruptibly then for a read with O_DIRECT, which no signal could end.
   uint64_t wanted = fuse::kAsyncRead | fuse::kAtomicOTrunc | fuse::kBigWrites | fuse::kDoReaddirplus |
-                    fuse::kReaddirplusAuto | fuse::kAsyncDio | fuse::kParallelDirops | fuse::kMaxPages |
+                    fuse::kReaddirplusAuto | fuse::kParallelDirops | fuse::kMaxPages |
                     fuse::kExplicitInvalData | fuse::kInitExt | fuse::kNoExportSupport | fuse::kHasResend;
   if (options_.passthrough) wanted |= fuse::kPassthrough;
   const uint64_t granted = offered & wanted;

@@ -96,6 +96,31 @@ t.test('status says how the kernel was agreed with', async (t) => {
   t.match(text.stdout.toString(), /driver {3}native, reads of up to .*0 handles cached and 0 passed through/);
 });
 
+t.test(
+  'a reader that waits goes on after a signal that it handles, and is let go when it is killed',
+  async (t) => {
+    const world = await startWorld(t, { driver: 'native' });
+    await world.server.putSynthetic(BUCKET, 'file', { size: SIZE, seed: 3 });
+    const { mountpoint } = await world.mount(['--stall-timeout=50s']);
+    world.server.faults.add({ operation: 'GetObject', fault: { kind: 'stall', at: 'before-headers' } });
+    // It prints its progress on SIGUSR1. Direct: what the kernel reads ahead waits on without its reader.
+  const args = [`if=${join(mountpoint, 'file')}`, 'of=/dev/null', 'iflag=direct', 'bs=4096', 'count=1'];
+  const reader = spawn('dd', args, { stdio: 'ignore' });
+  const exited = once(reader, 'exit');
+    t.teardown(() => reader.kill('SIGKILL'));
+    const waiting = async () => (await world.status(mountpoint)).readsInFlight.map(({ id }) => id);
+    t.ok(await eventually(async () => (await waiting()).length > 0));
+    const before = await waiting();
+    reader.kill('SIGUSR1');
+    // Each look takes longer than a wrong answer would.
+    for (let look = 0; look < 3; look += 1) t.same(await waiting(), before, 'the same read waits on');
+    reader.kill('SIGKILL');
+    t.same(await exited, [null, 'SIGKILL'], 'nothing holds it');
+    t.ok(await eventually(async () => (await waiting()).length === 0), 'nobody waits any more');
+    t.equal((await world.status(mountpoint)).totals.readErrors, before.length);
+  },
+);
+
 t.test('a lookup that waits is seen in status, and ends with the mount', async (t) => {
   const world = await startWorld(t, { driver: 'native' });
   const log = join(world.scratch, 'log');
