@@ -85,6 +85,7 @@ function portableDriver(deps: DriverDeps, note?: string): Driver {
     inodeBits: 32,
     versionsApart: false,
     directReads: undefined,
-    createSession: (filesystem, options) => new PortableSession({ ...deps, filesystem, system, note }, options),
+    createSession: (filesystem, options) =>
+      new PortableSession({ ...deps, filesystem, system, note }, options),
   };
 }

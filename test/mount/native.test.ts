@@ -104,9 +104,9 @@ t.test(
     const { mountpoint } = await world.mount(['--stall-timeout=50s']);
     world.server.faults.add({ operation: 'GetObject', fault: { kind: 'stall', at: 'before-headers' } });
     // It prints its progress on SIGUSR1. Direct: what the kernel reads ahead waits on without its reader.
-  const args = [`if=${join(mountpoint, 'file')}`, 'of=/dev/null', 'iflag=direct', 'bs=4096', 'count=1'];
-  const reader = spawn('dd', args, { stdio: 'ignore' });
-  const exited = once(reader, 'exit');
+    const args = [`if=${join(mountpoint, 'file')}`, 'of=/dev/null', 'iflag=direct', 'bs=4096', 'count=1'];
+    const reader = spawn('dd', args, { stdio: 'ignore' });
+    const exited = once(reader, 'exit');
     t.teardown(() => reader.kill('SIGKILL'));
     const waiting = async () => (await world.status(mountpoint)).readsInFlight.map(({ id }) => id);
     t.ok(await eventually(async () => (await waiting()).length > 0));
