@@ -1,4 +1,4 @@
-// Which bytes of a local file are there: the native reader of the shared memory that file/availability.ts describes and
+// Which bytes of a local file are there: the native reader of the shared memory that runtime/availability.ts describes and
 // writes. Whatever `has` says was written to the file before; it stays so.
 //
 // Layout (little endian): 0 int64 contiguous bytes · 8 int64 arrived bytes · 16 int64 size · 24 int32 log2 of the page

@@ -27,7 +27,7 @@ export interface NativeAddon {
   receiveDescriptor(socket: number): number;
 
   /**
-   * Registers a local file. `availability` is the whole shared memory of an Availability (file/availability.ts), kept alive
+   * Registers a local file. `availability` is the whole shared memory of an Availability (runtime/availability.ts), kept alive
    * until the last read of the file ended. Until `attachFile` nothing may be published in it.
    */
   openFile(availability: Int32Array): NativeFileId;

@@ -9,7 +9,7 @@ import t from 'tap';
 /** Lower layers first: a layer imports itself and those before it, unless they are side by side. */
 const LAYERS: readonly (readonly string[])[] = [
   ['runtime', 'native.ts'],
-  ['observability', 's3-server'],
+  ['observability', 's3-server', 'formats'],
   ['object-store'],
   ['download'],
   ['file'],

@@ -15,7 +15,7 @@
 
 namespace sluice::test {
 
-// The shared memory of an Availability and its writer, after src/file/availability.ts: bits first, then the counter.
+// The shared memory of an Availability and its writer, after src/runtime/availability.ts: bits first, then the counter.
 class SharedAvailability {
  public:
   static constexpr uint64_t kPageBytes = 4096;

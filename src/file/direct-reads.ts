@@ -8,7 +8,7 @@
  * are heard, in order: `entered` (only while reads are traced), `waiting` (only when bytes were missing), `ended` (exactly
  * once, when one of the others was).
  */
-import type { Availability } from './availability.js';
+import type { Availability } from '../runtime/availability.js';
 
 export interface DirectReads {
   /** Registers a store's local file, until `close`. */

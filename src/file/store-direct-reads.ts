@@ -11,7 +11,7 @@ import type { ByteRange } from '../runtime/range.js';
 import type { Logger } from '../observability/logger.js';
 import type { ReadTrace, ReadTracer } from '../observability/read-trace.js';
 import type { ObjectVersion } from '../object-store/object-store.js';
-import type { Availability } from './availability.js';
+import type { Availability } from '../runtime/availability.js';
 import type { ContentError } from './content.js';
 import type {
   DirectFile,

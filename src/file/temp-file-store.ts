@@ -16,7 +16,7 @@ import type { ReadTrace } from '../observability/read-trace.js';
 import type { StoreStatus } from '../observability/status-report.js';
 import type { ObjectVersion } from '../object-store/object-store.js';
 import type { DownloadTarget, PartFailure, PartTarget } from '../download/target.js';
-import { Availability } from './availability.js';
+import { Availability } from '../runtime/availability.js';
 import { ContentError } from './content.js';
 import type { DirectFile } from './direct-reads.js';
 import { PartWriter } from './part-writer.js';

@@ -3,7 +3,7 @@
  * heard of such reads to the store they belong to. Made by drivers.ts before the stores are; the session is joined
  * later, and asks nothing of a file that was closed: what was heard of it too late is dropped.
  */
-import type { Availability } from '../file/availability.js';
+import type { Availability } from '../runtime/availability.js';
 import type {
   DirectFile,
   DirectRead,

@@ -6,6 +6,7 @@
  * `list` and `head` (control calls) retry by themselves and throw `ObjectStoreError`. `fetchPart` (the data path)
  * makes exactly one attempt and returns what became of it: planning, priorities and retries are download/'s.
  */
+import type { NativeFileId } from '../native.js';
 import type { ByteRange } from '../runtime/range.js';
 import type { ObjectStoreError } from './errors.js';
 
@@ -76,6 +77,27 @@ export interface ListPage {
  */
 export interface PartSink {
   write(chunk: Uint8Array): void | Promise<void>;
+  /**
+   * Lends the local file itself, from the byte on that is to be written next, to a transport that writes into it from
+   * another thread instead of calling `write`. Absent when there is no such file. @throws what `write` would
+   */
+  readonly lend?: (() => LocalPlace) | undefined;
+}
+
+/** The local file of a part, where byte n of the object lies at offset n. */
+export interface LocalPlace {
+  /** Open for reading and writing until `release`. */
+  readonly descriptor: number;
+  /** Shared memory of the file's `Availability`: whoever wrote publishes there what is in the file. */
+  readonly availability: SharedArrayBuffer;
+  /** Told natively of what was published (`NativeAddon.filePublished`), where a session reads the file by itself. */
+  readonly nativeFile: NativeFileId | undefined;
+  /** Shared memory of the file's `BlockChecksums`. */
+  readonly checksums: SharedArrayBuffer | undefined;
+  /** All bytes of the part up to `end` are in the file and published. Called soon after, not for each advance. */
+  advanced(end: number): void;
+  /** Nothing is written any more. Called once. */
+  release(): void;
 }
 
 /**
@@ -106,6 +128,8 @@ export interface FetchOptions {
   readonly signal: AbortSignal;
   /** Give up the attempt when no byte (or no header) arrived for this long. */
   readonly stallTimeoutMs: number;
+  /** Called once, with a function to call when the range is to end earlier: at `end`, if that is still ahead. */
+  readonly onCut?: ((cut: (end: number) => void) => void) | undefined;
 }
 
 /** Totals since the store was made; they only grow. */
@@ -148,6 +172,9 @@ export interface ObjectStore {
     sink: PartSink,
     options: FetchOptions,
   ): Promise<PartOutcome>;
+
+  /** Parts are likely to be fetched soon, about so many at once: connections for them are opened ahead. A hint. */
+  expectFetches(count: number): void;
 
   /** Ends all connections; calls under way fail as aborted. Idempotent. */
   close(): void;

@@ -151,6 +151,8 @@ class S3ObjectStore implements ObjectStore {
     });
   }
 
+  expectFetches(_count: number): void {}
+
   close(): void {
     this.#closed = true;
     for (const abort of this.#aborts) abort();

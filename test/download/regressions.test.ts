@@ -3,7 +3,7 @@ import t from 'tap';
 import { Downloader } from '../../src/download/downloader.js';
 import { PartScheduler } from '../../src/download/part-scheduler.js';
 import type { DownloadTarget, PartTarget } from '../../src/download/target.js';
-import { Availability } from '../../src/file/availability.js';
+import { Availability } from '../../src/runtime/availability.js';
 import { PartWriter } from '../../src/file/part-writer.js';
 import { ObjectStoreError } from '../../src/object-store/errors.js';
 import type { ObjectVersion, PartOutcome } from '../../src/object-store/object-store.js';

@@ -1,6 +1,6 @@
 /** Local files of the addon: what is asked of it, and who hears of their reads. */
 import t from 'tap';
-import { Availability } from '../../src/file/availability.js';
+import { Availability } from '../../src/runtime/availability.js';
 import type { DirectReadListener } from '../../src/file/direct-reads.js';
 import { NativeFiles } from '../../src/fuse/native-files.js';
 import { FakeAddon } from '../support/fake-addon.js';

@@ -4,7 +4,7 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import type { DirectReadListener } from '../../src/file/direct-reads.js';
-import { Availability } from '../../src/file/availability.js';
+import { Availability } from '../../src/runtime/availability.js';
 import { ContentError } from '../../src/file/content.js';
 import { ROOT_NODE } from '../../src/filesystem/filesystem.js';
 import { packed, record } from '../support/packed.js';

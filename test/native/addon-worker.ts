@@ -1,6 +1,6 @@
 /** Loads the addon in a worker thread and leaves a session running when it ends: what addon.test.ts starts. */
 import { parentPort } from 'node:worker_threads';
-import { Availability } from '../../src/file/availability.js';
+import { Availability } from '../../src/runtime/availability.js';
 import { loadNativeAddon } from '../../src/native.js';
 import { startOverSocket } from './addon-rig.js';
 

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import t from 'tap';
 import type { Test } from 'tap';
-import { Availability } from '../../src/file/availability.js';
+import { Availability } from '../../src/runtime/availability.js';
 import { loadNativeAddon, MODE_CACHED, NATIVE_STATS } from '../../src/native.js';
 import { fillPattern } from '../../src/runtime/pattern.js';
 import { eventually } from '../support/processes.js';

@@ -134,6 +134,10 @@ export class FaultyObjectStore implements ObjectStore {
     return this.#inner.fetchPart(version, { start: middle, end: range.end }, sink, options);
   }
 
+  expectFetches(count: number): void {
+    this.#inner.expectFetches(count);
+  }
+
   close(): void {
     this.#closing.abort();
     this.#inner.close();

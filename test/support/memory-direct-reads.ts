@@ -3,7 +3,7 @@
  * side, and notes in `violations` what the store breaks of its own. What it has to tell waits until the test lets the
  * store hear it (`tell`), as it does in the native side's queue.
  */
-import type { Availability } from '../../src/file/availability.js';
+import type { Availability } from '../../src/runtime/availability.js';
 import type {
   DirectFile,
   DirectRead,

@@ -182,6 +182,8 @@ export class MemoryObjectStore implements ObjectStore {
     return { kind: 'complete' };
   }
 
+  expectFetches(): void {}
+
   close(): void {
     this.#closing.abort();
   }

@@ -10,8 +10,8 @@
  * Layout (little endian): 0 int64 contiguousBytes · 8 int64 arrivedBytes · 16 int64 size · 24 int32 log2 of the page
  * size · 64 the bitmap, one bit per page, page p in bit p % 32 of 32-bit word p / 32.
  */
-import { assert } from '../runtime/assert.js';
-import type { ByteRange } from '../runtime/range.js';
+import { assert } from './assert.js';
+import type { ByteRange } from './range.js';
 
 const HEADER_BYTES = 64;
 /** The kernel's page, the smallest unit in which mmap asks. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { Availability } from '../../src/file/availability.js';
+import { Availability } from '../../src/runtime/availability.js';
 import { rangesOverlap } from '../../src/runtime/range.js';
 
 const PAGE = 4096;
