@@ -6,6 +6,7 @@
  */
 import type { MountConfig } from './config/mount-config.js';
 import { Downloader } from './download/downloader.js';
+import { HedgeBudget } from './download/hedges.js';
 import { PartScheduler } from './download/part-scheduler.js';
 import { createMountFolder, MountFolderError } from './file/mount-folder.js';
 import type { MountFolder } from './file/mount-folder.js';
@@ -13,6 +14,7 @@ import { SparseFile } from './file/sparse-file.js';
 import { TempFileStores } from './file/temp-file-stores.js';
 import type { Platform } from './filesystem/keys.js';
 import { ReadOnlyFilesystem } from './filesystem/read-only-filesystem.js';
+import { createFormatProbe } from './formats/recognise.js';
 import { chooseDriver } from './fuse/drivers.js';
 import type { Session } from './fuse/session.js';
 import { MountError } from './fuse/session.js';
@@ -119,7 +121,9 @@ function buildLayers(
   const reads = new ReadTracer(deps, config);
   const platform: Platform = process.platform === 'darwin' ? 'darwin' : 'linux';
   const driver = chooseDriver(config.driver, { clock, logger, metrics, platform });
-  const scheduler = new PartScheduler(splitConnections(config.connectionsMax).data);
+  const connectionsMax = splitConnections(config.connectionsMax).data;
+  const scheduler = new PartScheduler({ clock }, { connectionsMax });
+  const hedgeBudget = config.hedge ? new HedgeBudget() : undefined;
   const stores = new TempFileStores(
     {
       clock,
@@ -134,7 +138,7 @@ function buildLayers(
       createFetcher: (target) =>
         new Downloader(
           target,
-          { objectStore, clock, logger, metrics, scheduler },
+          { objectStore, clock, logger, metrics, scheduler, hedgeBudget, createProbe: createFormatProbe },
           { ...config, fillBytesMax: cacheBytesMax },
         ),
     },

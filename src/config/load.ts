@@ -86,6 +86,7 @@ function filesystemOf(values: OptionValues, user: User) {
     readDeadlineMs: values['read-deadline'],
     partBytesMax: values['part-size-max'],
     prefetchBytesMax: values['prefetch-max'],
+    hedge: values.hedge === 'on',
   };
 }
 

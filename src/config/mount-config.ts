@@ -33,6 +33,8 @@ export interface MountConfig extends ConnectionConfig {
   readonly partBytesMax: number;
   /** How far ahead of a sequential reader to fetch, at most. */
   readonly prefetchBytesMax: number;
+  /** Slow requests may be asked a second time. */
+  readonly hedge: boolean;
   /** Absolute path; temp files live in a folder of their own below it. */
   readonly cacheDir: string;
   /** Local bytes kept for objects nobody has open. Undefined: the smaller of 20 GiB and half of the free space. */

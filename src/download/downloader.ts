@@ -1,20 +1,26 @@
 /**
- * Decides what to fetch next of one object version, and keeps the parts under way. One per TempFileStore, which calls
- * `demand` for a reader that waits, `observe` for every read, and `stop` when the last handle closed.
+ * Fetches one object version: keeps its parts under way, from the moment somebody waits for bytes, or is likely to, to
+ * the moment they are in the local copy. One per TempFileStore, which calls `demand` for a reader that waits, `observe`
+ * for every read, and `stop` when the last handle closed. What to fetch ahead is said by prefetch-plan.ts, when by the
+ * scheduler, why by read-streams.ts and load-recognition.ts.
  *
- * Invariants: parts under way never overlap (each byte is asked for once); what a reader waits for is asked for
- * before anything else; a part that waits for its next attempt holds no connection; without readers nothing is
- * fetched. Fetching ahead: a window per sequential stream, and once the reading looks like a load, the rest of the
- * object (see `#fills`).
+ * Invariants: parts under way never overlap (each byte is asked for once, but for hedges.ts); what a reader waits for
+ * is asked for before anything else, and at once: what several readers want at the same moment in one request, where
+ * it is one range; a part that waits for its next attempt holds no connection; without readers nothing is fetched but
+ * gently.
  */
+import type { FormatProbe } from '../formats/load-plan.js';
 import { createAborter } from '../runtime/aborter.js';
 import type { ByteRange } from '../runtime/range.js';
-import { rangesOverlap, subtractRanges } from '../runtime/range.js';
+import { Hedges } from './hedges.js';
+import { LoadRecognition } from './load-recognition.js';
 import { Part } from './part.js';
 import type { AttemptResult, PartDeps } from './part.js';
-import type { Scheduler } from './part-scheduler.js';
-import { demandBytesMin, prefetchWindowBytes, ReadStreams } from './read-streams.js';
-import type { ReadStream } from './read-streams.js';
+import type { Lane, LaneSource, Turn } from './part-scheduler.js';
+import { PartsUnderWay } from './parts-under-way.js';
+import { nextOfFill, nextPrefetch } from './prefetch-plan.js';
+import type { PrefetchLimits, PrefetchState } from './prefetch-plan.js';
+import { demandBytesMin, ReadStreams } from './read-streams.js';
 import type { DownloadTarget } from './target.js';
 
 export interface DownloaderOptions {
@@ -28,60 +34,88 @@ export interface DownloaderOptions {
 }
 
 export interface DownloaderDeps extends PartDeps {
-  readonly scheduler: Scheduler;
+  /** @param size bytes of the object */
+  readonly createProbe: (size: number) => FormatProbe;
 }
 
-/** Windows are fetched in quarters, but not in requests smaller than this. */
-const WINDOW_PART_BYTES_MIN = 1024 * 1024;
-/** In-order reading of this much, or of three largest parts, is a load. */
-const LOAD_BYTES = 32 * 1024 * 1024;
-const LOAD_PARTS = 3;
+/** Requests of less waste their round trip, and those of a window that has opened up are larger. */
+const PART_BYTES_MIN = 1024 * 1024;
+const OPEN_WINDOW_PART_BYTES_MIN = 4 * 1024 * 1024;
+/** A part is worth its round trip when it takes as long as so many of them. */
+const PART_ROUND_TRIPS = 2;
+/** Ahead of a reader there is, for each connection, what it brings in so many round trips: requests overlap then. */
+const WINDOW_ROUND_TRIPS = 4;
+/** Gentle requests are small: their connection is soon free for a load that begins. */
+const GENTLE_PART_BYTES_MAX = 4 * 1024 * 1024;
+/** Whoever opens an object reads its beginning, and then some other part of it. */
+const OPENED_FETCHES = 2;
 /** After a part was given up or failed, nothing is prefetched for this long; demand still is. */
 const PREFETCH_PAUSE_MS = 2000;
-/** A reader that wants bytes this far ahead of a prefetch part's last byte gets a request of its own. */
+/** A reader that wants bytes this far ahead of a prefetch part's last byte gets a request of its own… */
 const CUT_BYTES_MIN = 2 * 1024 * 1024;
+/** …unless the part brings them in so many round trips: ending a connection wastes what is on its way. */
+const CUT_ROUND_TRIPS = 1.5;
 /** A prefetch part that sleeps after a failure is tried again this soon once a reader waits for it. */
 const URGED_RETRY_MS = 50;
 
-export class Downloader {
+export class Downloader implements LaneSource {
   readonly #target: DownloadTarget;
   readonly #deps: DownloaderDeps;
   readonly #options: DownloaderOptions;
   readonly #partBytesMax: number;
+  readonly #lane: Lane;
   readonly #streams = new ReadStreams();
-  readonly #parts = new Set<Part>();
+  readonly #load: LoadRecognition;
+  readonly #parts = new PartsUnderWay();
+  readonly #hedges: Hedges | undefined;
+  /** What is to be asked for once all that happens at this moment is known. */
+  #demanded: ByteRange[] = [];
+  /** Prefetch parts whose next attempt is due. */
+  #due: Part[] = [];
   #aborter = createAborter();
-  #prefetchTurns = 0;
-  #prefetchPaused = false;
+  #isPaused = false;
+  #isGentle = false;
+  #expected = 0;
 
   constructor(target: DownloadTarget, deps: DownloaderDeps, options: DownloaderOptions) {
     this.#target = target;
     this.#deps = deps;
     this.#options = options;
     this.#partBytesMax = this.#wholePages(options.partBytesMax);
+    this.#lane = deps.scheduler.openLane(this);
+    this.#load = new LoadRecognition(target, deps.createProbe(target.version.size), options);
+    this.#hedges = this.#createHedges();
+    this.#expect(Math.min(OPENED_FETCHES, Math.ceil(target.version.size / PART_BYTES_MIN)));
   }
 
   /** Parts queued, under way, or waiting for their next attempt. */
   get partsInFlight(): number {
-    return this.#parts.size;
+    return this.#parts.count;
   }
 
   /** Notes a read, whether its bytes are there or not, and fetches ahead of it. */
   observe(range: ByteRange): void {
-    this.#pump([this.#streams.observe(range)]);
+    this.#streams.observe(range);
+    this.#load.observe(range, this.#streams);
+    this.#lane.offer();
   }
 
   /** Asks for what is missing of `range`, ahead of all prefetch. The range was observed just before. */
   demand(range: ByteRange): void {
     for (const gap of this.#target.missing(range)) {
-      for (const part of this.#parts) if (rangesOverlap(part, gap)) this.#urge(part, gap.start);
-      for (const piece of subtractRanges(gap, this.#parts)) {
-        const { start, end } = this.#extend(piece);
-        for (let at = start; at < end; at += this.#partBytesMax) {
-          this.#queue(this.#begin({ start: at, end: Math.min(end, at + this.#partBytesMax) }, true));
-        }
+      for (const part of this.#parts.overlapping(gap)) this.#urge(part, Math.max(gap.start, part.start));
+      for (const piece of this.#parts.free(gap)) {
+        if (this.#demanded.length === 0) queueMicrotask(() => this.#askForDemanded());
+        this.#demanded.push(this.#extend(piece));
       }
     }
+    this.#hedges?.watch();
+  }
+
+  /** Fetches all of the object when no other prefetch wants the connection, until `stop`. */
+  fillGently(): void {
+    this.#isGentle = this.#target.version.size <= this.#options.fillBytesMax;
+    this.#lane.offer();
   }
 
   /** Ends all parts under way; what arrived stays. A later `demand` or `observe` starts anew. */
@@ -90,7 +124,44 @@ export class Downloader {
     this.#aborter = createAborter();
     for (const part of this.#parts) part.cancelSleep?.();
     this.#parts.clear();
+    this.#hedges?.stop();
+    this.#demanded = [];
+    this.#due = [];
+    this.#isGentle = false;
+    this.#expected = 0;
     this.#streams.reset();
+    this.#load.reset();
+  }
+
+  // What the scheduler calls (LaneSource).
+
+  get readersWait(): boolean {
+    return this.#target.wanted({ start: 0, end: this.#target.version.size });
+  }
+
+  nextPrefetch(): Turn | undefined {
+    const signal = this.#aborter.signal;
+    for (let part = this.#due.shift(); part !== undefined; part = this.#due.shift()) {
+      const due = part;
+      if (due.state === 'queued' && !due.demanded) return () => this.#attempt(due, signal);
+    }
+    if (this.#isPaused) return undefined;
+    const limits = this.#prefetchLimits();
+    const range = nextPrefetch(this.#prefetchState(), limits);
+    if (range === undefined) return undefined;
+    this.#expect(limits.connections);
+    const part = this.#begin(range, false);
+    return () => this.#attempt(part, signal);
+  }
+
+  nextGentle(): Turn | undefined {
+    if (!this.#isGentle || this.#isPaused) return undefined;
+    const limits = { ...this.#prefetchLimits(), partBytesMax: Math.min(this.#partBytesMax, GENTLE_PART_BYTES_MAX) };
+    const range = nextOfFill(this.#prefetchState(), limits);
+    if (range === undefined) return undefined;
+    const part = this.#begin(range, false);
+    const signal = this.#aborter.signal;
+    return () => this.#attempt(part, signal);
   }
 
   #begin(range: ByteRange, demanded: boolean): Part {
@@ -99,17 +170,21 @@ export class Downloader {
     return part;
   }
 
+  /** A part whose turn is to come: by demand, or when prefetch has a connection. */
   #queue(part: Part): void {
-    const signal = this.#aborter.signal;
-    const turn = () => this.#attempt(part, signal);
-    if (part.demanded) this.#deps.scheduler.demand(turn);
-    else this.#deps.scheduler.prefetch(turn);
+    if (part.demanded) {
+      const signal = this.#aborter.signal;
+      this.#lane.demand(() => this.#attempt(part, signal));
+    } else {
+      this.#due.push(part);
+      this.#lane.offer();
+    }
   }
 
   /** A reader now waits for bytes from `start` on of a part that is under way. */
   #urge(part: Part, start: number): void {
     if (part.demanded) return;
-    if (part.state === 'running' && start - part.position >= CUT_BYTES_MIN) {
+    if (part.state === 'running' && start - part.position >= this.#cutBytesMin()) {
       part.cut(start);
       return;
     }
@@ -118,13 +193,47 @@ export class Downloader {
     else if (part.state === 'queued') this.#queue(part);
   }
 
-  /** A demand part reaches a little further than was asked: the reader's next request is likely to be there. */
+  #cutBytesMin(): number {
+    const { roundTripMs, bytesPerMs } = this.#deps.scheduler.pace;
+    return Math.max(CUT_BYTES_MIN, CUT_ROUND_TRIPS * roundTripMs * bytesPerMs);
+  }
+
+  /** A demand part may reach further than was asked, where the reader's next request is likely to be. */
   #extend({ start, end }: ByteRange): ByteRange {
-    const bytes = demandBytesMin(start, this.#streams.streams[0]);
+    const before = { start: Math.max(0, start - 1), end: start };
+    const cameBack = start > 0 && this.#target.firstMissing(before) === undefined;
+    const bytes = this.#load.fills
+      ? PART_BYTES_MIN
+      : demandBytesMin(start, this.#streams.streams[0], cameBack);
     const limit = Math.min(Math.max(end, start + this.#wholePages(bytes)), this.#target.version.size);
     const gapEnd = this.#target.firstMissing({ start, end: limit })?.end ?? end;
-    const free = subtractRanges({ start, end: Math.min(limit, gapEnd) }, this.#parts);
-    return free[0] ?? { start, end };
+    return this.#parts.free({ start, end: Math.min(limit, gapEnd) })[0] ?? { start, end };
+  }
+
+  /** Neighbours that were asked for at the same moment become one request. */
+  #askForDemanded(): void {
+    const ranges = this.#demanded.toSorted((a, b) => a.start - b.start);
+    this.#demanded = [];
+    let open: { start: number; end: number } | undefined;
+    for (const { start, end } of ranges) {
+      if (open !== undefined && start <= open.end) {
+        open.end = Math.max(open.end, end);
+      } else {
+        if (open !== undefined) this.#askFor(open);
+        open = { start, end };
+      }
+    }
+    if (open !== undefined) this.#askFor(open);
+  }
+
+  #askFor(range: ByteRange): void {
+    for (const gap of this.#target.missing(range)) {
+      for (const { start, end } of this.#parts.free(gap)) {
+        for (let at = start; at < end; at += this.#partBytesMax) {
+          this.#queue(this.#begin({ start: at, end: Math.min(end, at + this.#partBytesMax) }, true));
+        }
+      }
+    }
   }
 
   /** One attempt of a part that waits for its turn. Never rejects. */
@@ -132,21 +241,30 @@ export class Downloader {
     if (signal.aborted || part.state !== 'queued') return;
     part.state = 'running';
     let result: AttemptResult = { kind: 'complete' };
-    // Readers may have gone while it was queued.
-    if (!part.demanded || this.#target.wanted(part)) {
+    // Readers may have gone while it was queued, or a hedge have brought it.
+    if ((!part.demanded || this.#target.wanted(part)) && this.#target.firstMissing(part) !== undefined) {
       result = await part.attempt(signal, this.#options.stallTimeoutMs);
     }
     if (signal.aborted) return;
-    if (result.kind === 'again') {
-      this.#sleep(part, result.delayMs);
-      return;
-    }
+    if (result.kind === 'again') this.#sleep(part, result.delayMs);
+    else this.#end(part, result);
+  }
+
+  #end(part: Part, { kind }: AttemptResult): void {
     part.state = 'ended';
     this.#parts.delete(part);
-    if (result.kind === 'failed' || result.kind === 'gave_up') this.#pausePrefetch();
+    this.#hedges?.ended(part);
+    if (kind === 'failed' || kind === 'gave_up') this.#pausePrefetch();
     // A reader that came while the part was ending found it among the parts under way and asked for nothing.
-    if (result.kind !== 'aborted' && this.#target.wanted(part)) this.demand(part);
-    this.#pump(this.#streams.streams);
+    if (kind !== 'aborted' && this.#target.wanted(part)) this.demand(part);
+    this.#lane.offer();
+    void this.#look();
+  }
+
+  async #look(): Promise<void> {
+    if (!(await this.#load.look())) return;
+    this.#lane.offer();
+    await this.#look();
   }
 
   #sleep(part: Part, delayMs: number): void {
@@ -160,88 +278,86 @@ export class Downloader {
   }
 
   #pausePrefetch(): void {
-    if (this.#prefetchPaused) return;
-    this.#prefetchPaused = true;
+    if (this.#isPaused) return;
+    this.#isPaused = true;
     this.#deps.clock.after(PREFETCH_PAUSE_MS, () => {
-      this.#prefetchPaused = false;
-      this.#pump(this.#streams.streams);
+      this.#isPaused = false;
+      this.#lane.offer();
     });
   }
 
-  /** Queues turns for prefetch, as long as there is something to fetch ahead of `streams`. */
-  #pump(streams: readonly ReadStream[]): void {
-    const signal = this.#aborter.signal;
-    while (
-      this.#prefetchTurns < this.#deps.scheduler.prefetchTurnsMax &&
-      this.#nextAhead(streams) !== undefined
-    ) {
-      this.#prefetchTurns += 1;
-      this.#deps.scheduler.prefetch(() => this.#prefetchTurn(signal));
-      // What to fetch is decided when the turn comes: one queued turn stands for all that is ahead now.
-      if (this.#prefetchTurns > this.#parts.size) break;
-    }
+  #prefetchState(): PrefetchState {
+    return {
+      size: this.#target.version.size,
+      streams: this.#streams.streams,
+      first: this.#load.first,
+      fills: this.#load.fills,
+      firstFree: (range) => this.#firstFree(range),
+    };
   }
 
-  async #prefetchTurn(signal: AbortSignal): Promise<void> {
-    const range = signal.aborted ? undefined : this.#nextAhead(this.#streams.streams);
-    if (range !== undefined) {
-      const part = this.#begin(range, false);
-      this.#pump(this.#streams.streams);
-      await this.#attempt(part, signal);
-    }
-    this.#prefetchTurns -= 1;
-    this.#pump(this.#streams.streams);
+  /** By what the network turned out to be like. */
+  #prefetchLimits(): PrefetchLimits {
+    const { connections } = this.#lane;
+    const { roundTripMs, bytesPerMs } = this.#deps.scheduler.pace;
+    const roundTripBytes = roundTripMs * bytesPerMs;
+    const partBytesMax = this.#partBytesMax;
+    const aheadBytes = Math.max(OPEN_WINDOW_PART_BYTES_MIN, WINDOW_ROUND_TRIPS * roundTripBytes);
+    return {
+      pageBytes: this.#target.pageBytes,
+      connections,
+      partBytesMax,
+      windowPartBytesMin: PART_BYTES_MIN,
+      fillPartBytesMin: Math.max(PART_BYTES_MIN, PART_ROUND_TRIPS * roundTripBytes),
+      windowBytesMax: Math.min(this.#options.prefetchBytesMax, connections * Math.min(partBytesMax, aheadBytes)),
+    };
   }
 
-  /** The next range to fetch ahead of the readers, or undefined. */
-  #nextAhead(streams: readonly ReadStream[]): ByteRange | undefined {
-    if (this.#prefetchPaused) return undefined;
-    for (const stream of streams) {
-      const range = this.#nextInWindow(stream);
-      if (range !== undefined) return range;
-    }
-    const newest = this.#streams.streams[0];
-    if (!this.#fills() || newest === undefined) return undefined;
-    const { size } = this.#target.version;
-    return (
-      this.#firstFree({ start: newest.position, end: size }, this.#partBytesMax) ??
-      this.#firstFree({ start: 0, end: newest.position }, this.#partBytesMax)
-    );
-  }
-
-  #nextInWindow(stream: ReadStream): ByteRange | undefined {
-    const bytes = prefetchWindowBytes(stream, this.#options.prefetchBytesMax);
-    if (bytes === 0) return undefined;
-    const partBytes = this.#wholePages(Math.max(WINDOW_PART_BYTES_MIN, bytes / 4));
-    const end = Math.min(stream.position + bytes, this.#target.version.size);
-    const range = this.#firstFree({ start: stream.position, end }, partBytes);
-    if (range === undefined) return undefined;
-    // A sliver at the far edge waits until the window has moved on: else each read would send a small request.
-    const isSliver =
-      range.end >= end && end < this.#target.version.size && range.end - range.start < partBytes;
-    return isSliver && range.start > stream.position + bytes / 4 ? undefined : range;
-  }
-
-  /** True once the reading looks like a load and the whole object may lie on disk. */
-  #fills(): boolean {
-    const loadBytes = Math.min(LOAD_BYTES, LOAD_PARTS * this.#partBytesMax);
-    return (
-      this.#streams.longestRunBytes >= loadBytes && this.#target.version.size <= this.#options.fillBytesMax
-    );
-  }
-
-  /** The first whole pages of `range` that are neither there nor under way, at most `bytesMax` of them. */
-  #firstFree(range: ByteRange, bytesMax: number): ByteRange | undefined {
+  /** The first whole pages of `range` that are neither there nor under way. */
+  #firstFree(range: ByteRange): ByteRange | undefined {
     const end = Math.min(range.end, this.#target.version.size);
-    const partBytes = Math.min(bytesMax, this.#partBytesMax);
-    for (let start = range.start; start < end;) {
+    for (let { start } = range; start < end;) {
       const gap = this.#target.firstMissing({ start, end });
       if (gap === undefined) return undefined;
-      const free = subtractRanges(gap, this.#parts)[0];
-      if (free !== undefined) return { start: free.start, end: Math.min(free.end, free.start + partBytes) };
+      const free = this.#parts.free(gap)[0];
+      if (free !== undefined) return free;
       start = gap.end;
     }
     return undefined;
+  }
+
+  /** Has connections opened ahead, when more are about to be used than were before. */
+  #expect(fetches: number): void {
+    if (fetches <= this.#expected) return;
+    this.#expected = fetches;
+    this.#deps.objectStore.expectFetches(fetches);
+  }
+
+  #createHedges(): Hedges | undefined {
+    const { hedgeBudget, clock, metrics, scheduler } = this.#deps;
+    if (hedgeBudget === undefined) return undefined;
+    return new Hedges({
+      clock,
+      pace: scheduler.pace,
+      budget: hedgeBudget,
+      pageBytes: this.#target.pageBytes,
+      waitedFor: () =>
+        [...this.#parts].filter((part) => part.state !== 'ended' && this.#target.wanted(part)),
+      fetch: (range, begun) => this.#fetchHedge(range, begun),
+      hedged: (bytes) => metrics.hedged(bytes),
+    });
+  }
+
+  #fetchHedge(range: ByteRange, begun: (hedge: Part) => void): Promise<AttemptResult | undefined> {
+    const signal = this.#aborter.signal;
+    return new Promise((resolve) => {
+      this.#lane.demand(async () => {
+        if (signal.aborted || this.#target.firstMissing(range) === undefined) return resolve(undefined);
+        const hedge = new Part(this.#target, range, this.#deps, true);
+        begun(hedge);
+        resolve(await hedge.attempt(signal, this.#options.stallTimeoutMs));
+      });
+    });
   }
 
   #wholePages(bytes: number): number {

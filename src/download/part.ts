@@ -7,21 +7,28 @@ import type { ObjectStore, PartOutcome } from '../object-store/object-store.js';
 import type { Logger } from '../observability/logger.js';
 import type { TransferMetrics } from '../observability/metrics.js';
 import { asError, unreachable } from '../runtime/assert.js';
-import { createAborter } from '../runtime/aborter.js';
 import type { CancelTimer, Clock } from '../runtime/clock.js';
 import type { ByteRange } from '../runtime/range.js';
 import { backoffDelayMs } from './backoff.js';
+import type { AttemptProgress, HedgeBudget } from './hedges.js';
+import { PartRequest } from './part-request.js';
+import type { Scheduler } from './part-scheduler.js';
 import type { DownloadTarget, PartTarget } from './target.js';
 
 export interface PartDeps {
-  readonly objectStore: Pick<ObjectStore, 'fetchPart'>;
+  readonly objectStore: Pick<ObjectStore, 'fetchPart' | 'expectFetches'>;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: TransferMetrics;
+  readonly scheduler: Scheduler;
+  /** Absent when no byte may be asked for twice. */
+  readonly hedgeBudget?: HedgeBudget | undefined;
 }
 
 export type AttemptResult =
   | { readonly kind: 'complete' | 'aborted' | 'gave_up' | 'failed' | 'expired' }
+  /** The request was ended because another one brought its bytes. */
+  | { readonly kind: 'overtaken' }
   | { readonly kind: 'again'; readonly delayMs: number };
 
 /** A part nobody waits for is left alone after so many failures in a row; its next reader asks for it again. */
@@ -42,6 +49,8 @@ export class Part implements ByteRange {
   readonly #deps: PartDeps;
   readonly #sink: PartTarget;
   #end: number;
+  /** The request under way. */
+  #request: PartRequest | undefined;
   #failures = 0;
   #missing = 0;
 
@@ -66,23 +75,43 @@ export class Part implements ByteRange {
   /** Leaves everything from `end` on to others; a request under way stops there. position < end < this.end. */
   cut(end: number): void {
     this.#end = end;
+    this.#request?.cut(end);
+  }
+
+  /** What the request under way has done so far; undefined while there is none. */
+  get progress(): AttemptProgress | undefined {
+    return this.#request?.progress;
+  }
+
+  /** Ends the attempt under way, if any: its result is `overtaken`, what arrived stays. */
+  abandon(): void {
+    this.#request?.abandon();
   }
 
   /** Makes one request, and says whether there has to be another one. Never rejects. */
   async attempt(signal: AbortSignal, stallTimeoutMs: number): Promise<AttemptResult> {
     const from = this.position;
+    const request = new PartRequest(this.#target.version, this.#sink, this.#deps, { start: from, end: this.#end });
+    this.#request = request;
     let outcome: PartOutcome;
     try {
-      outcome = await this.#request(signal, stallTimeoutMs);
+      outcome = await request.send(signal, stallTimeoutMs);
     } catch (error) {
       if (signal.aborted) return { kind: 'aborted' };
       this.#target.partFailed(this, { kind: 'threw', error: asError(error) });
       return { kind: 'failed' };
+    } finally {
+      this.#request = undefined;
     }
     if (signal.aborted) return { kind: 'aborted' };
-    if (this.position >= this.#end) return { kind: 'complete' };
+    if (this.position >= this.#end) {
+      this.#deps.scheduler.succeeded();
+      return { kind: 'complete' };
+    }
+    if (request.isAbandoned) return { kind: 'overtaken' };
     this.#failures = this.position - from >= PROGRESS_BYTES_MIN ? 1 : this.#failures + 1;
     this.#missing = outcome.kind === 'missing' ? this.#missing + 1 : 0;
+    if (outcome.kind === 'throttled') this.#deps.scheduler.throttled();
     return this.#judge(outcome);
   }
 
@@ -124,31 +153,6 @@ export class Part implements ByteRange {
     );
     const retryAfterMs = outcome.kind === 'throttled' ? outcome.retryAfterMs : undefined;
     return { kind: 'again', delayMs: backoffDelayMs(this.#failures, clock.random(), retryAfterMs) };
-  }
-
-  /** One request, and everything it brought written down, up to the end even when that is cut meanwhile. */
-  async #request(signal: AbortSignal, stallTimeoutMs: number): Promise<PartOutcome> {
-    const { objectStore, metrics } = this.#deps;
-    const range = { start: this.position, end: this.#end };
-    const aborter = createAborter();
-    const onAbort = () => aborter.abort();
-    signal.addEventListener('abort', onAbort, { once: true });
-    const write = (chunk: Uint8Array) => {
-      metrics.bytesFetched(chunk.length);
-      const written = this.#sink.write(chunk.subarray(0, Math.max(0, this.#end - this.position)));
-      if (this.position >= this.#end && this.#end < range.end) aborter.abort();
-      return written;
-    };
-    metrics.partRequested();
-    try {
-      const options = { signal: aborter.signal, stallTimeoutMs };
-      const outcome = await objectStore.fetchPart(this.#target.version, range, { write }, options);
-      if (signal.aborted) this.#sink.drop();
-      await this.#sink.flush();
-      return outcome;
-    } finally {
-      signal.removeEventListener('abort', onAbort);
-    }
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * Recognises sequential reading in the reads of one store, pure and without time: several readers (handles, mmap
  * threads) each leave a stream, reads near a stream's end continue it, others begin a new one. Tells the downloader
- * how much to ask for and how far ahead of each stream to fetch, and how long the longest run was.
+ * how much to ask for and how far ahead of each stream to fetch, and how much was read in order.
  */
 import type { ByteRange } from '../runtime/range.js';
 
@@ -11,30 +11,46 @@ const REORDER_BYTES = 512 * 1024;
 const GAP_BYTES_MAX = 128 * 1024;
 /** Readers of one object that are told apart: loaders use a thread per core, and some more. */
 const STREAMS_MAX = 128;
-/**
- * Two of libfuse's largest requests may be one random read of 256 KiB, and one of the native driver's a random read of
- * 1 MiB: only a longer run is reading in order, and only a still longer one is worth a window.
- */
+/** Reads this near to the end of an earlier one are local: the next one is likely to be near as well. */
+const NEAR_BYTES = 64 * 1024;
+/** Two of libfuse's largest requests may be one random read of 256 KiB: only a longer run is reading in order. */
 const RUN_BYTES_MIN = 256 * 1024;
-const WINDOW_RUN_BYTES_MIN = 1024 * 1024;
+/**
+ * One of the native driver's largest requests, with one of 128 KiB that an unaligned read or the kernel's reading
+ * ahead adds, is a random read of 1 MiB. Only a longer run inside an object is worth a window.
+ */
+const WINDOW_RUN_BYTES_MIN = (1024 + 128) * 1024;
+/** Reading from the very beginning is more telling: whoever reads on behind a header, reads the file. */
+const HEAD_WINDOW_RUN_BYTES_MIN = 256 * 1024;
+/** Windows inside an object are cautious up to here: random reads of a few MiB exist. */
+const LONG_RUN_BYTES = 8 * 1024 * 1024;
+const CAUTIOUS_WINDOW_FACTOR = 2;
+/** A window of so many runs has a reader at full speed after two round trips. */
+const WINDOW_FACTOR = 8;
+/** Of a run, only what lies beyond this speaks for a load that is spread over several streams. */
+const LOAD_RUN_BYTES_MIN = 4 * 1024 * 1024;
 /** The first request of a file: small, because the first byte counts, large enough for most headers. */
 const HEAD_DEMAND_BYTES = 1024 * 1024;
 /** While a run is young, half of that: a random read of 1 MiB by 128 KiB is then amplified by a quarter, not by more. */
 const RUN_DEMAND_BYTES = 512 * 1024;
-/** A random reader's request: at 20 ms a round trip, 64 KiB cost no more than 4. */
-const RANDOM_DEMAND_BYTES = 64 * 1024;
+const NEAR_DEMAND_BYTES = 64 * 1024;
 
 export interface ReadStream {
   /** Offset behind the furthest byte read in order. */
   readonly position: number;
   /** Bytes read in order so far. */
   readonly runBytes: number;
+  /** The run began with the first byte of the object. */
+  readonly fromHead: boolean;
+  /** The last read lay close to the end of the one before. */
+  readonly isNear: boolean;
 }
 
 export class ReadStreams {
   /** Most recently continued first. */
-  #streams: { position: number; runBytes: number }[] = [];
+  #streams: { position: number; runBytes: number; fromHead: boolean; isNear: boolean }[] = [];
   #longestRunBytes = 0;
+  #loadedBytes = 0;
 
   /** All streams, the most recently continued first. */
   get streams(): readonly ReadStream[] {
@@ -46,18 +62,26 @@ export class ReadStreams {
     return this.#longestRunBytes;
   }
 
+  /** Bytes of all runs together since the last `reset`, without their beginnings and without short ones. */
+  get loadedBytes(): number {
+    return this.#loadedBytes;
+  }
+
   /** Notes one read and returns the stream it belongs to. */
   observe({ start, end }: ByteRange): ReadStream {
     const at = this.#streams.findIndex(
       ({ position }) => start <= position + REORDER_BYTES && end + REORDER_BYTES >= position,
     );
-    const stream = at === -1 ? { position: start, runBytes: 0 } : this.#streams.splice(at, 1)[0]!;
+    const stream =
+      at === -1
+        ? { position: start, runBytes: 0, fromHead: start === 0, isNear: false }
+        : this.#streams.splice(at, 1)[0]!;
+    if (at !== -1) stream.isNear = Math.abs(start - stream.position) <= NEAR_BYTES;
     if (end > stream.position) {
       if (start <= stream.position + GAP_BYTES_MAX)
-        stream.runBytes += Math.min(end - stream.position, end - start);
+        this.#lengthen(stream, Math.min(end - stream.position, end - start));
       stream.position = end;
     }
-    this.#longestRunBytes = Math.max(this.#longestRunBytes, stream.runBytes);
     this.#streams.unshift(stream);
     if (this.#streams.length > STREAMS_MAX) this.#forgetOne();
     return stream;
@@ -66,6 +90,14 @@ export class ReadStreams {
   reset(): void {
     this.#streams = [];
     this.#longestRunBytes = 0;
+    this.#loadedBytes = 0;
+  }
+
+  #lengthen(stream: { runBytes: number }, bytes: number): void {
+    const before = Math.max(stream.runBytes, LOAD_RUN_BYTES_MIN);
+    stream.runBytes += bytes;
+    this.#loadedBytes += Math.max(0, stream.runBytes - before);
+    this.#longestRunBytes = Math.max(this.#longestRunBytes, stream.runBytes);
   }
 
   /** The shortest run tells least; among equals the one that was quiet for longest. */
@@ -78,17 +110,29 @@ export class ReadStreams {
   }
 }
 
-/** How many bytes to ask for at least when a reader misses those at `start`. */
-export function demandBytesMin(start: number, stream: ReadStream | undefined): number {
-  const runBytes = stream?.runBytes ?? 0;
-  if (start === 0 || runBytes > WINDOW_RUN_BYTES_MIN) return HEAD_DEMAND_BYTES;
-  return runBytes > RUN_BYTES_MIN ? RUN_DEMAND_BYTES : RANDOM_DEMAND_BYTES;
+/**
+ * How many bytes to ask for at least when a reader misses those at `start`; 0: what it wants and no more.
+ * @param cameBack the bytes before `start` are there: this is not one of several requests of a single read
+ */
+export function demandBytesMin(start: number, stream: ReadStream | undefined, cameBack: boolean): number {
+  if (start === 0) return HEAD_DEMAND_BYTES;
+  if (stream === undefined || !cameBack) return 0;
+  if (stream.runBytes > windowRunBytesMin(stream)) return HEAD_DEMAND_BYTES;
+  if (stream.runBytes > RUN_BYTES_MIN) return RUN_DEMAND_BYTES;
+  return stream.isNear ? NEAR_DEMAND_BYTES : 0;
 }
 
 /**
- * How many bytes behind `stream.position` to have or to fetch: twice what was read in order, so that the window
- * doubles with each one consumed, up to `prefetchBytesMax`; 0 while the run is too short to tell.
+ * How many bytes behind `stream.position` to have or to fetch: a multiple of what was read in order, so that the
+ * window grows with each one consumed, up to `windowBytesMax`; 0 while the run is too short to tell.
  */
-export function prefetchWindowBytes(stream: ReadStream, prefetchBytesMax: number): number {
-  return stream.runBytes <= WINDOW_RUN_BYTES_MIN ? 0 : Math.min(2 * stream.runBytes, prefetchBytesMax);
+export function prefetchWindowBytes(stream: ReadStream, windowBytesMax: number): number {
+  const { runBytes, fromHead } = stream;
+  if (runBytes <= windowRunBytesMin(stream)) return 0;
+  const factor = fromHead || runBytes >= LONG_RUN_BYTES ? WINDOW_FACTOR : CAUTIOUS_WINDOW_FACTOR;
+  return Math.min(factor * runBytes, windowBytesMax);
+}
+
+function windowRunBytesMin({ fromHead }: ReadStream): number {
+  return fromHead ? HEAD_WINDOW_RUN_BYTES_MIN : WINDOW_RUN_BYTES_MIN;
 }

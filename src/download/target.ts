@@ -1,6 +1,6 @@
 /**
  * What the downloader needs of the local copy it fills. Declared here by the consumer; file/temp-file-store.ts
- * implements it. All methods are synchronous but `PartTarget.flush`.
+ * implements it. All methods are synchronous but `peek` and `PartTarget.flush`.
  */
 import type { ObjectStoreError } from '../object-store/errors.js';
 import type { ObjectVersion, PartSink } from '../object-store/object-store.js';
@@ -17,7 +17,9 @@ export interface DownloadTarget {
   missing(range: ByteRange): ByteRange[];
   /** True while a reader waits for a byte of `range`. */
   wanted(range: ByteRange): boolean;
-  /** Where the bytes of `range` go. Parts under way never overlap. */
+  /** The bytes of `range`, all of which are there. Rejects when they cannot be read. */
+  peek(range: ByteRange): Promise<Uint8Array>;
+  /** Where the bytes of `range` go. Parts under way never overlap, but for a second request for a slow one. */
   beginPart(range: ByteRange): PartTarget;
   /** A request failed and will be tried again; for the message of reads that run into their deadline. */
   delayed(reason: string): void;

@@ -192,6 +192,12 @@ export class TempFileStore implements DownloadTarget {
     return this.#waiters.wants(range);
   }
 
+  async peek({ start, end }: ByteRange): Promise<Uint8Array> {
+    const bytes = new Uint8Array(end - start);
+    await this.#file.read(bytes, start);
+    return bytes;
+  }
+
   beginPart(range: ByteRange): PartTarget {
     const { pageBytes } = this;
     assert(range.start % pageBytes === 0, `a part begins at ${range.start}, inside a page of ${pageBytes}`);

@@ -54,6 +54,8 @@ export class TransferMetrics {
     partRequests: 0,
     partRetries: 0,
     bytesFetched: 0,
+    hedges: 0,
+    hedgedBytes: 0,
   };
 
   constructor(clock: Clock) {
@@ -67,6 +69,12 @@ export class TransferMetrics {
 
   partRetried(): void {
     this.totals.partRetries += 1;
+  }
+
+  /** A second request for a slow part ended, and brought so many bytes (counted by `bytesFetched` as well). */
+  hedged(bytes: number): void {
+    this.totals.hedges += 1;
+    this.totals.hedgedBytes += bytes;
   }
 
   bytesFetched(bytes: number): void {

@@ -32,6 +32,9 @@ export interface StatusReport {
     readonly partRequests: number;
     readonly bytesFetched: number;
     readonly partRetries: number;
+    /** Second requests for parts that were slow, and the bytes they brought (part of `bytesFetched`). */
+    readonly hedges: number;
+    readonly hedgedBytes: number;
     /** Listings and HEADs. */
     readonly controlRequests: number;
   };

@@ -204,7 +204,7 @@ t.test('options that contradict each other are refused with both places', (t) =>
   t.equal(refusal({ flags: { 'no-sign-request': true, 'requester-pays': false } }), 'accepted');
   t.equal(
     refusal({ flags: { 'prefetch-max': '4MiB' } }),
-    '--prefetch-max: expected at least 8.00 MiB (the default of --part-size-max), got 4.00 MiB',
+    '--prefetch-max: expected at least 16.0 MiB (the default of --part-size-max), got 4.00 MiB',
   );
   t.equal(
     refusal({ flags: { 'stall-timeout': '10s' }, environment: { SLUICE_READ_DEADLINE: '5s' } }),

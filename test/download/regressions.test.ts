@@ -17,7 +17,7 @@ import type { PartCall, PartFault } from '../support/faulty-object-store.js';
 import { HoleFile } from '../support/memory-file.js';
 import { MemoryObjectStore } from '../support/memory-object-store.js';
 import { SimulatedClock } from '../support/simulated-clock.js';
-import { createStores, settle } from '../support/store-harness.js';
+import { createStores, NO_PROBE, settle } from '../support/store-harness.js';
 import type { HarnessOptions } from '../support/store-harness.js';
 
 const KIB = 1024;
@@ -92,6 +92,7 @@ class BookTarget implements DownloadTarget {
   missing = (range: ByteRange) => this.availability.missing(range);
   wanted = (range: ByteRange) => [...this.waiting].some((wanted) => rangesOverlap(wanted, range));
   delayed = () => {};
+  peek = () => Promise.reject(new Error('nothing is kept'));
   partFailed: () => void = () => {};
   expired = () => {};
 
@@ -107,7 +108,9 @@ async function withPrefetch(fault: (call: PartCall) => PartFault | undefined) {
   const { faulty, clock, version } = world(400 * MIB, { part });
   const metrics = new TransferMetrics(clock);
   const target = new BookTarget(version);
-  const deps = { objectStore: faulty, clock, logger: silentLogger, metrics, scheduler: new PartScheduler(4) };
+  const scheduler = new PartScheduler({ clock }, { connectionsMax: 4 });
+  const createProbe = () => NO_PROBE;
+  const deps = { objectStore: faulty, clock, logger: silentLogger, metrics, scheduler, createProbe };
   const options = {
     partBytesMax: 8 * MIB,
     prefetchBytesMax: 32 * MIB,

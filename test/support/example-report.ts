@@ -74,6 +74,8 @@ export function exampleReport(changes: Partial<StatusReport> = {}): StatusReport
       partRequests: 140,
       bytesFetched: 1.25 * GIB,
       partRetries: 2,
+      hedges: 1,
+      hedgedBytes: 1024 ** 2,
       controlRequests: 9,
     },
     rates: { bytesReadPerSecond: 12 * 1024 ** 2, bytesFetchedPerSecond: 15 * 1024 ** 2 },

@@ -4,9 +4,11 @@
  */
 import { Downloader } from '../../src/download/downloader.js';
 import type { DownloaderOptions } from '../../src/download/downloader.js';
+import { HedgeBudget } from '../../src/download/hedges.js';
 import { PartScheduler } from '../../src/download/part-scheduler.js';
 import type { DownloadTarget } from '../../src/download/target.js';
 import type { DirectReads } from '../../src/file/direct-reads.js';
+import type { FormatProbe } from '../../src/formats/load-plan.js';
 import type { LocalFile } from '../../src/file/sparse-file.js';
 import { TempFileStores } from '../../src/file/temp-file-stores.js';
 import type { ObjectStore } from '../../src/object-store/object-store.js';
@@ -26,17 +28,25 @@ export interface HarnessOptions extends Partial<DownloaderOptions> {
   readonly cacheBytesMax?: number;
   readonly readDeadlineMs?: number;
   readonly directReads?: DirectReads;
+  /** Second requests for slow parts; default: none. */
+  readonly hedge?: boolean;
+  /** Default: nothing is known of any format. */
+  readonly createProbe?: (size: number) => FormatProbe;
   readonly createFile?: (path: string, size: number) => LocalFile;
 }
 
 const MIB = 1024 * 1024;
+/** Of a format that nobody knows. */
+export const NO_PROBE: FormatProbe = { wants: undefined, plan: undefined, look() {} };
 
 export function createStores(objectStore: ObjectStore, options: HarnessOptions = {}) {
   const clock = options.clock ?? new SimulatedClock();
   const logger = options.logger ?? silentLogger;
   const metrics = new TransferMetrics(clock);
   const reads = new ReadTracer({ clock, logger }, { traceReads: options.traceReads ?? false });
-  const scheduler = new PartScheduler(options.connectionsMax ?? 8);
+  const scheduler = new PartScheduler({ clock }, { connectionsMax: options.connectionsMax ?? 8 });
+  const hedgeBudget = options.hedge ? new HedgeBudget() : undefined;
+  const createProbe = options.createProbe ?? (() => NO_PROBE);
   const downloader: DownloaderOptions = {
     partBytesMax: options.partBytesMax ?? 8 * MIB,
     prefetchBytesMax: options.prefetchBytesMax ?? 128 * MIB,
@@ -44,7 +54,11 @@ export function createStores(objectStore: ObjectStore, options: HarnessOptions =
     stallTimeoutMs: options.stallTimeoutMs ?? 3000,
   };
   const createFetcher = (target: DownloadTarget) =>
-    new Downloader(target, { objectStore, clock, logger, metrics, scheduler }, downloader);
+    new Downloader(
+      target,
+      { objectStore, clock, logger, metrics, scheduler, hedgeBudget, createProbe },
+      downloader,
+    );
   const stores = new TempFileStores(
     {
       clock,

@@ -1,0 +1,91 @@
+/**
+ * Tells whether the readers of one object are loading all of it, and what its format wants first. A load is reading in
+ * order for a while (by one reader, or by several together), or a read of the data of an object whose format is known:
+ * loaders of such a file go on. Only hints come of it: what is fetched when, never what a read returns.
+ */
+import type { FormatProbe } from '../formats/load-plan.js';
+import type { ByteRange } from '../runtime/range.js';
+import { subtractRanges } from '../runtime/range.js';
+import type { ReadStreams } from './read-streams.js';
+import type { DownloadTarget } from './target.js';
+
+/** In-order reading of this much, or of three largest parts, is a load. */
+const LOAD_BYTES = 24 * 1024 * 1024;
+const LOAD_PARTS = 3;
+/** How far the kernel may read ahead of whoever looks at a header, or a directory, only. */
+const READ_AHEAD_BYTES = 1024 * 1024;
+
+export interface LoadRecognitionOptions {
+  readonly partBytesMax: number;
+  /** Objects above this are never loaded as a whole. */
+  readonly fillBytesMax: number;
+}
+
+export class LoadRecognition {
+  readonly #target: Pick<DownloadTarget, 'version' | 'firstMissing' | 'peek'>;
+  readonly #options: LoadRecognitionOptions;
+  #probe: FormatProbe | undefined;
+  #isLooking = false;
+  #isLoad = false;
+
+  constructor(
+    target: Pick<DownloadTarget, 'version' | 'firstMissing' | 'peek'>,
+    probe: FormatProbe,
+    options: LoadRecognitionOptions,
+  ) {
+    this.#target = target;
+    this.#probe = probe;
+    this.#options = options;
+  }
+
+  /** All of the object is wanted, and may lie on disk. */
+  get fills(): boolean {
+    return this.#isLoad && this.#target.version.size <= this.#options.fillBytesMax;
+  }
+
+  /** What the format asks for first. */
+  get first(): readonly ByteRange[] {
+    return this.#probe?.plan?.first ?? [];
+  }
+
+  /** Notes a read, which `streams` observed before. */
+  observe(read: ByteRange, streams: ReadStreams): void {
+    if (this.#isLoad) return;
+    const loadBytes = Math.min(LOAD_BYTES, LOAD_PARTS * this.#options.partBytesMax);
+    this.#isLoad =
+      streams.longestRunBytes >= loadBytes || streams.loadedBytes >= loadBytes || this.#isOfData(read);
+  }
+
+  /** Looks at what of the format's marks has arrived; true when that told something new. Never rejects. */
+  async look(): Promise<boolean> {
+    const wants = this.#probe?.wants;
+    if (wants === undefined || this.#isLooking || this.#target.firstMissing(wants) !== undefined) return false;
+    this.#isLooking = true;
+    try {
+      this.#probe?.look(await this.#target.peek(wants));
+      return true;
+    } catch {
+      // The local copy was closed, or its disk fails: readers are told of that, a hint is not worth it.
+      this.#probe = undefined;
+      return false;
+    } finally {
+      this.#isLooking = false;
+    }
+  }
+
+  /** Nobody reads any more. What is known of the format stays. */
+  reset(): void {
+    this.#isLoad = false;
+  }
+
+  /** A read of the data, and not just of what the kernel read ahead of somebody who looked at what comes first. */
+  #isOfData(read: ByteRange): boolean {
+    const plan = this.#probe?.plan;
+    if (plan === undefined || read.end <= plan.dataStart + READ_AHEAD_BYTES) return false;
+    const lookedAt = plan.first.map(({ start, end }) => ({
+      start: start - READ_AHEAD_BYTES,
+      end: end + READ_AHEAD_BYTES,
+    }));
+    return subtractRanges(read, lookedAt).length > 0;
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * What to fetch next though nobody waits for it yet: pure, asked by the downloader each time a connection is free.
+ * First what the object's format says a loader wants first, then the windows ahead of the readers, whatever is nearest
+ * to one of them, then, once the reading is a load, everything else.
+ *
+ * Promises: a range is free (neither there nor under way), begins on a page, lies within the object, and is no longer
+ * than `partBytesMax`. Parts shrink as what is left shrinks, so that all connections end together.
+ */
+import type { ByteRange } from '../runtime/range.js';
+import { prefetchWindowBytes } from './read-streams.js';
+import type { ReadStream } from './read-streams.js';
+
+export interface PrefetchState {
+  /** Bytes of the object. */
+  readonly size: number;
+  /** The most recently continued first. */
+  readonly streams: readonly ReadStream[];
+  /** What the format asks for first. */
+  readonly first: readonly ByteRange[];
+  /** All of the object is wanted, from the newest stream's position on. */
+  readonly fills: boolean;
+  /** The first whole pages of a range that are neither there nor under way. */
+  readonly firstFree: (range: ByteRange) => ByteRange | undefined;
+}
+
+export interface PrefetchLimits {
+  /** Unit in which ranges begin and end. */
+  readonly pageBytes: number;
+  readonly partBytesMax: number;
+  /** Windows are not cut smaller: while one is young, many small requests have the reader going soonest. */
+  readonly windowPartBytesMin: number;
+  /** Smaller requests of a fill waste their round trip. */
+  readonly fillPartBytesMin: number;
+  readonly windowBytesMax: number;
+  /** Connections that work on this object, ≥ 1. */
+  readonly connections: number;
+}
+
+/** A fill is cut into so many pieces for each connection, so that one slow request does not end long after the rest. */
+const PIECES_PER_CONNECTION = 2;
+/** What is left behind a part and smaller than half of it, is part of it. */
+const REST_FACTOR = 1.5;
+
+export function nextPrefetch(state: PrefetchState, limits: PrefetchLimits): ByteRange | undefined {
+  for (const range of state.first) {
+    const free = state.firstFree(range);
+    if (free !== undefined) return cut(free, limits.partBytesMax, limits);
+  }
+  return nextInWindows(state, limits) ?? (state.fills ? nextOfFill(state, limits) : undefined);
+}
+
+/** The next piece of the whole object, behind the newest reader first. */
+export function nextOfFill(
+  { size, streams, firstFree }: PrefetchState,
+  limits: PrefetchLimits,
+): ByteRange | undefined {
+  const from = Math.min(size, streams[0]?.position ?? 0);
+  const free = firstFree({ start: from, end: size }) ?? firstFree({ start: 0, end: from });
+  if (free === undefined) return undefined;
+  const share = (free.end - free.start) / (PIECES_PER_CONNECTION * limits.connections);
+  return cut(free, Math.max(share, limits.fillPartBytesMin), limits);
+}
+
+/** The free range that is nearest to a reader in whose window it lies. */
+function nextInWindows(state: PrefetchState, limits: PrefetchLimits): ByteRange | undefined {
+  let nearest: ByteRange | undefined;
+  let distance = Number.POSITIVE_INFINITY;
+  for (const stream of state.streams) {
+    const range = nextInWindow(stream, state, limits);
+    if (range === undefined || range.start - stream.position >= distance) continue;
+    nearest = range;
+    distance = range.start - stream.position;
+  }
+  return nearest;
+}
+
+function nextInWindow(stream: ReadStream, state: PrefetchState, limits: PrefetchLimits): ByteRange | undefined {
+  const windowBytes = prefetchWindowBytes(stream, limits.windowBytesMax);
+  if (windowBytes === 0) return undefined;
+  const end = Math.min(stream.position + windowBytes, state.size);
+  const free = state.firstFree({ start: stream.position, end });
+  if (free === undefined) return undefined;
+  const partBytes = Math.max(windowBytes / limits.connections, limits.windowPartBytesMin);
+  const range = cut(free, partBytes, limits);
+  // A sliver at the far edge waits until the window has moved on: else each read would send a small request.
+  const isSliver = range.end >= end && end < state.size && range.end - range.start < partBytes;
+  return isSliver && range.start > stream.position + windowBytes / 4 ? undefined : range;
+}
+
+/** The beginning of `free`: about `bytes`, in whole pages; all of it when little would be left. */
+function cut(free: ByteRange, bytes: number, { pageBytes, partBytesMax }: PrefetchLimits): ByteRange {
+  const freeBytes = free.end - free.start;
+  const pages = Math.ceil(Math.min(bytes, partBytesMax) / pageBytes);
+  const isRestSmall = freeBytes <= Math.min(partBytesMax, bytes * REST_FACTOR);
+  return isRestSmall ? free : { start: free.start, end: Math.min(free.end, free.start + pages * pageBytes) };
+}
