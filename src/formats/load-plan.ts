@@ -9,7 +9,10 @@ export interface LoadPlan {
   readonly format: 'safetensors' | 'gguf' | 'zip';
   /** To be fetched as soon as the format is known, in this order: the rest of a header, the directory of a zip. */
   readonly first: readonly ByteRange[];
-  /** A read of a byte from here on, outside `first`, is the beginning of a load: the rest follows. */
+  /**
+   * A read that begins here or further on, outside `first`, is the beginning of a load: the rest follows, in the order
+   * of the file. The object's size while no read is known to tell.
+   */
   readonly dataStart: number;
 }
 
