@@ -46,7 +46,12 @@ export function nextPrefetch(state: PrefetchState, limits: PrefetchLimits): Byte
     const free = state.firstFree(range);
     if (free !== undefined) return cut(free, limits.partBytesMax, limits);
   }
-  return nextInWindows(state, limits) ?? (state.fills ? nextOfFill(state, limits) : undefined);
+  const inWindow = nextInWindows(state, limits);
+  if (!state.fills) return inWindow;
+  if (inWindow === undefined) return nextOfFill(state, limits);
+  // All that lies behind is wanted as well.
+  const free = state.firstFree({ start: inWindow.start, end: state.size });
+  return free === undefined ? inWindow : cutOfFill(free, limits);
 }
 
 /** The next piece of the whole object, behind the newest reader first. */
@@ -56,7 +61,10 @@ export function nextOfFill(
 ): ByteRange | undefined {
   const from = Math.min(size, streams[0]?.position ?? 0);
   const free = firstFree({ start: from, end: size }) ?? firstFree({ start: 0, end: from });
-  if (free === undefined) return undefined;
+  return free === undefined ? undefined : cutOfFill(free, limits);
+}
+
+function cutOfFill(free: ByteRange, limits: PrefetchLimits): ByteRange {
   const share = (free.end - free.start) / (PIECES_PER_CONNECTION * limits.connections);
   return cut(free, Math.max(share, limits.fillPartBytesMin), limits);
 }

@@ -101,10 +101,10 @@ class BookTarget implements DownloadTarget {
   }
 }
 
-/** A downloader with one prefetch part [16 MiB, 24 MiB) under way, whose requests `fault` decides. */
+/** A downloader with one prefetch part [24 MiB, 32 MiB) under way, whose requests `fault` decides. */
 async function withPrefetch(fault: (call: PartCall) => PartFault | undefined) {
   const part = (call: PartCall) =>
-    call.start >= 16 * MIB && call.end === 24 * MIB ? fault(call) : undefined;
+    call.start >= 24 * MIB && call.end === 32 * MIB ? fault(call) : undefined;
   const { faulty, clock, version } = world(400 * MIB, { part });
   const metrics = new TransferMetrics(clock);
   const target = new BookTarget(version);
@@ -114,15 +114,15 @@ async function withPrefetch(fault: (call: PartCall) => PartFault | undefined) {
   const options = {
     partBytesMax: 8 * MIB,
     prefetchBytesMax: 32 * MIB,
-    fillBytesMax: 0,
+    fillBytesMax: GIB,
     stallTimeoutMs: 1000,
   };
   const downloader = new Downloader(target, deps, options);
-  target.availability.publish({ start: 0, end: 16 * MIB });
-  downloader.observe({ start: 0, end: 16 * MIB });
+  target.availability.publish({ start: 0, end: 24 * MIB });
+  downloader.observe({ start: 0, end: 24 * MIB });
   await settle(200);
   /** Requests for the part and what was cut off it. */
-  const calls = () => faulty.calls.filter(({ start }) => start >= 16 * MIB && start < 24 * MIB);
+  const calls = () => faulty.calls.filter(({ start }) => start >= 24 * MIB && start < 32 * MIB);
   const wait = (range: ByteRange) => {
     target.waiting.add(range);
     downloader.observe(range);
@@ -134,28 +134,28 @@ async function withPrefetch(fault: (call: PartCall) => PartFault | undefined) {
 t.test('a reader far ahead in a prefetch part does not wait for it: the part is cut', async (t) => {
   const gate = new Deferred<void>();
   const { calls, target, wait, downloader } = await withPrefetch(() => ({ bytes: MIB, hold: gate.promise }));
-  t.match(calls(), [{ start: 16 * MIB, end: 24 * MIB }]);
-  const wanted = { start: 22 * MIB, end: 22 * MIB + 4 * KIB };
+  t.match(calls(), [{ start: 24 * MIB, end: 32 * MIB }]);
+  const wanted = { start: 30 * MIB, end: 30 * MIB + 4 * KIB };
   wait(wanted);
   await settle();
   t.ok(target.availability.has(wanted), 'it has its bytes while the part still hangs');
-  t.equal(calls()[1]?.start, 22 * MIB);
+  t.equal(calls()[1]?.start, 30 * MIB);
   gate.resolve();
   await settle(400);
-  t.ok(target.availability.has({ start: 16 * MIB, end: 22 * MIB }), 'the part went on to where it was cut');
-  t.equal(calls().filter(({ start }) => start < 22 * MIB).length, 1, 'with its one request');
+  t.ok(target.availability.has({ start: 24 * MIB, end: 30 * MIB }), 'the part went on to where it was cut');
+  t.equal(calls().filter(({ start }) => start < 30 * MIB).length, 1, 'with its one request');
   downloader.stop();
 });
 
 t.test('a reader close ahead in a prefetch part waits for it: one request', async (t) => {
   const gate = new Deferred<void>();
   const { calls, target, wait, downloader } = await withPrefetch(() => ({ bytes: MIB, hold: gate.promise }));
-  wait({ start: 17 * MIB, end: 17 * MIB + 4 * KIB });
+  wait({ start: 25 * MIB, end: 25 * MIB + 4 * KIB });
   await settle();
   t.equal(calls().length, 1);
   gate.resolve();
   await settle(400);
-  t.ok(target.availability.has({ start: 16 * MIB, end: 24 * MIB }));
+  t.ok(target.availability.has({ start: 24 * MIB, end: 32 * MIB }));
   downloader.stop();
 });
 
@@ -166,7 +166,7 @@ t.test('a reader that comes while its part is ending is not forgotten', async (t
   const { calls, target, wait, downloader } = await withPrefetch(() =>
     attempts++ === 0 ? { before: gate.promise, outcome: { kind: 'denied', error } } : undefined,
   );
-  const wanted = { start: 16 * MIB, end: 16 * MIB + 4 * KIB };
+  const wanted = { start: 24 * MIB, end: 24 * MIB + 4 * KIB };
   // The very moment in which the part has failed and is still on the list of parts under way.
   target.partFailed = () => wait(wanted);
   gate.resolve();
@@ -182,7 +182,7 @@ t.test('a prefetch part that sleeps after a failure is woken by a reader', async
   const { clock, target, wait, downloader } = await withPrefetch(() =>
     calls++ === 0 ? { outcome: slow } : undefined,
   );
-  const wanted = { start: 16 * MIB, end: 16 * MIB + 4 * KIB };
+  const wanted = { start: 24 * MIB, end: 24 * MIB + 4 * KIB };
   wait(wanted);
   clock.advance(60);
   await settle(400);
