@@ -6,7 +6,7 @@
  */
 import type { MountConfig } from './config/mount-config.js';
 import { Downloader } from './download/downloader.js';
-import { HedgeBudget } from './download/hedges.js';
+import { HedgeBudget } from './download/hedge-budget.js';
 import { PartScheduler } from './download/part-scheduler.js';
 import { createMountFolder, MountFolderError } from './file/mount-folder.js';
 import type { MountFolder } from './file/mount-folder.js';

@@ -17,12 +17,14 @@ const NEAR_CONNECTIONS = 6;
 /** From this round trip on the server is not next door, and one connection is rarely the whole wire. */
 const FAR_ROUND_TRIP_MS = 5;
 const FAR_CONNECTIONS = 12;
-/** More connections have to bring at least so much more. */
-const GAIN_MIN = 1.15;
-/** New connections are left alone for two round trips (handshake and request) before they are judged… */
-const SETTLE_ROUND_TRIPS = 2;
+/** A connection more has to bring at least this share of what the others bring on average. */
+const GAIN_MIN = 0.3;
+/** With fewer connections more than this factor says, there is no telling what they bring. */
+const GROWTH_MIN = 1.2;
+/** New connections are left alone for a round trip and a half (their requests) before they are judged… */
+const SETTLE_ROUND_TRIPS = 1.5;
 /** …and are judged over this time at least, and so many bytes: less is noise. */
-const MEASURE_MS = 40;
+const MEASURE_MS = 25;
 const MEASURE_BYTES = 4 * 1024 * 1024;
 /** After more connections were of no use, it is not tried again for this long. */
 const HOLD_MS = 2000;
@@ -31,8 +33,17 @@ const THROTTLE_INTERVAL_MS = 500;
 
 /** What goes on while bytes arrive. */
 export interface ConnectionUse {
+  /** Requests under way, demand included. */
+  readonly running: number;
   readonly prefetchRunning: number;
   readonly readersWait: () => boolean;
+}
+
+/** What so many connections brought. */
+interface Step {
+  readonly level: number;
+  readonly running: number;
+  readonly bytesPerMs: number;
 }
 
 export class ConnectionLimits {
@@ -44,9 +55,11 @@ export class ConnectionLimits {
   /** Undefined until the first requests have told how far the server is. */
   #level: number | undefined;
   /** The level before the last growth and what it brought, while the growth is judged. */
-  #before: { readonly level: number; readonly bytesPerMs: number } | undefined;
+  #before: Step | undefined;
   #stepFromMs = Number.NEGATIVE_INFINITY;
   #stepBytes = 0;
+  /** Bytes × requests under way when they came: divided by the bytes, how many were under way. */
+  #stepLoad = 0;
 
   constructor(clock: Clock, pace: Pace, connectionsMax: number) {
     this.#clock = clock;
@@ -90,24 +103,27 @@ export class ConnectionLimits {
     if (this.#stepFromMs === Number.NEGATIVE_INFINITY) this.#restart(SETTLE_ROUND_TRIPS);
     if (nowMs < this.#stepFromMs) return false;
     this.#stepBytes += bytes;
+    this.#stepLoad += bytes * use.running;
     const elapsedMs = nowMs - this.#stepFromMs;
-    if (elapsedMs < Math.max(MEASURE_MS, this.#pace.roundTripMs) || this.#stepBytes < MEASURE_BYTES) return false;
-    return this.#judge(prefetch, this.#stepBytes / elapsedMs, use);
+    if (elapsedMs < Math.max(MEASURE_MS, this.#pace.roundTripMs) || this.#stepBytes < MEASURE_BYTES)
+      return false;
+    const running = this.#stepLoad / this.#stepBytes;
+    return this.#judge({ level: prefetch, running, bytesPerMs: this.#stepBytes / elapsedMs }, use);
   }
 
-  #judge(level: number, bytesPerMs: number, { readersWait }: ConnectionUse): boolean {
-    if (this.#before !== undefined && bytesPerMs < GAIN_MIN * this.#before.bytesPerMs) {
-      this.#level = this.#before.level;
-      this.#before = undefined;
+  #judge(step: Step, { readersWait }: ConnectionUse): boolean {
+    const before = this.#before;
+    this.#before = undefined;
+    if (before !== undefined && isNoGain(before, step)) {
+      this.#level = before.level;
+      this.#restart(0);
       this.#stepFromMs = this.#clock.nowMs() + HOLD_MS;
-      this.#stepBytes = 0;
       return false;
     }
-    this.#before = undefined;
     this.#restart(SETTLE_ROUND_TRIPS);
-    if (level >= this.#prefetchMax || !readersWait()) return false;
-    this.#before = { level, bytesPerMs };
-    this.#level = Math.min(2 * level, this.#prefetchMax);
+    if (step.level >= this.#prefetchMax || !readersWait()) return false;
+    this.#before = step;
+    this.#level = Math.min(2 * step.level, this.#prefetchMax);
     return true;
   }
 
@@ -115,6 +131,7 @@ export class ConnectionLimits {
   #restart(roundTrips: number): void {
     const nowMs = this.#clock.nowMs();
     this.#stepBytes = 0;
+    this.#stepLoad = 0;
     if (roundTrips > 0) this.#stepFromMs = nowMs + roundTrips * this.#pace.roundTripMs;
     else if (this.#stepFromMs <= nowMs) this.#stepFromMs = Number.NEGATIVE_INFINITY;
   }
@@ -125,6 +142,14 @@ export class ConnectionLimits {
   }
 
   get #firstLevel(): number {
-    return this.#pace.roundTripMs >= FAR_ROUND_TRIP_MS ? FAR_CONNECTIONS : NEAR_CONNECTIONS;
+    return this.#pace.measured && this.#pace.roundTripMs >= FAR_ROUND_TRIP_MS
+      ? FAR_CONNECTIONS
+      : NEAR_CONNECTIONS;
   }
+}
+
+/** More connections brought little more than those before them. */
+function isNoGain(before: Step, after: Step): boolean {
+  const growth = after.running / before.running;
+  return growth >= GROWTH_MIN && after.bytesPerMs < (1 + GAIN_MIN * (growth - 1)) * before.bytesPerMs;
 }

@@ -12,13 +12,14 @@
 import type { FormatProbe } from '../formats/load-plan.js';
 import { createAborter } from '../runtime/aborter.js';
 import type { ByteRange } from '../runtime/range.js';
+import { GatheredRanges } from './gathered-ranges.js';
 import { Hedges } from './hedges.js';
 import { LoadRecognition } from './load-recognition.js';
 import { Part } from './part.js';
 import type { AttemptResult, PartDeps } from './part.js';
-import type { Lane, LaneSource, Turn } from './part-scheduler.js';
+import type { Lane, LaneSource, Prefetch } from './part-scheduler.js';
 import { PartsUnderWay } from './parts-under-way.js';
-import { nextOfFill, nextPrefetch } from './prefetch-plan.js';
+import { nextOfFill, nextPrefetch, PART_BYTES_MIN, prefetchLimits } from './prefetch-plan.js';
 import type { PrefetchLimits, PrefetchState } from './prefetch-plan.js';
 import { demandBytesMin, ReadStreams } from './read-streams.js';
 import type { DownloadTarget } from './target.js';
@@ -38,13 +39,6 @@ export interface DownloaderDeps extends PartDeps {
   readonly createProbe: (size: number) => FormatProbe;
 }
 
-/** Requests of less waste their round trip, and those of a window that has opened up are larger. */
-const PART_BYTES_MIN = 1024 * 1024;
-const OPEN_WINDOW_PART_BYTES_MIN = 4 * 1024 * 1024;
-/** A part is worth its round trip when it takes as long as so many of them. */
-const PART_ROUND_TRIPS = 2;
-/** Ahead of a reader there is, for each connection, what it brings in so many round trips: requests overlap then. */
-const WINDOW_ROUND_TRIPS = 4;
 /** Gentle requests are small: their connection is soon free for a load that begins. */
 const GENTLE_PART_BYTES_MAX = 4 * 1024 * 1024;
 /** Whoever opens an object reads its beginning, and then some other part of it. */
@@ -68,8 +62,7 @@ export class Downloader implements LaneSource {
   readonly #load: LoadRecognition;
   readonly #parts = new PartsUnderWay();
   readonly #hedges: Hedges | undefined;
-  /** What is to be asked for once all that happens at this moment is known. */
-  #demanded: ByteRange[] = [];
+  readonly #demanded = new GatheredRanges((ranges) => this.#askFor(ranges));
   /** Prefetch parts whose next attempt is due. */
   #due: Part[] = [];
   #aborter = createAborter();
@@ -84,7 +77,9 @@ export class Downloader implements LaneSource {
     this.#partBytesMax = this.#wholePages(options.partBytesMax);
     this.#lane = deps.scheduler.openLane(this);
     this.#load = new LoadRecognition(target, deps.createProbe(target.version.size), options);
-    this.#hedges = this.#createHedges();
+    const { hedgeBudget } = deps;
+    const hedged = { parts: this.#parts, lane: this.#lane, stallTimeoutMs: options.stallTimeoutMs };
+    this.#hedges = hedgeBudget && new Hedges(target, deps, hedgeBudget, hedged);
     this.#expect(Math.min(OPENED_FETCHES, Math.ceil(target.version.size / PART_BYTES_MIN)));
   }
 
@@ -104,10 +99,7 @@ export class Downloader implements LaneSource {
   demand(range: ByteRange): void {
     for (const gap of this.#target.missing(range)) {
       for (const part of this.#parts.overlapping(gap)) this.#urge(part, Math.max(gap.start, part.start));
-      for (const piece of this.#parts.free(gap)) {
-        if (this.#demanded.length === 0) queueMicrotask(() => this.#askForDemanded());
-        this.#demanded.push(this.#extend(piece));
-      }
+      for (const piece of this.#parts.free(gap)) this.#demanded.add(this.#extend(piece));
     }
     this.#hedges?.watch();
   }
@@ -125,7 +117,7 @@ export class Downloader implements LaneSource {
     for (const part of this.#parts) part.cancelSleep?.();
     this.#parts.clear();
     this.#hedges?.stop();
-    this.#demanded = [];
+    this.#demanded.clear();
     this.#due = [];
     this.#isGentle = false;
     this.#expected = 0;
@@ -139,29 +131,29 @@ export class Downloader implements LaneSource {
     return this.#target.wanted({ start: 0, end: this.#target.version.size });
   }
 
-  nextPrefetch(): Turn | undefined {
-    const signal = this.#aborter.signal;
+  nextPrefetch(): Prefetch | undefined {
     for (let part = this.#due.shift(); part !== undefined; part = this.#due.shift()) {
-      const due = part;
-      if (due.state === 'queued' && !due.demanded) return () => this.#attempt(due, signal);
+      if (part.state === 'queued' && !part.demanded) return this.#prefetchOf(part);
     }
     if (this.#isPaused) return undefined;
-    const limits = this.#prefetchLimits();
+    const limits = this.#prefetchLimits(this.#partBytesMax);
     const range = nextPrefetch(this.#prefetchState(), limits);
     if (range === undefined) return undefined;
     this.#expect(limits.connections);
-    const part = this.#begin(range, false);
-    return () => this.#attempt(part, signal);
+    return this.#prefetchOf(this.#begin(range, false));
   }
 
-  nextGentle(): Turn | undefined {
+  nextGentle(): Prefetch | undefined {
     if (!this.#isGentle || this.#isPaused) return undefined;
-    const limits = { ...this.#prefetchLimits(), partBytesMax: Math.min(this.#partBytesMax, GENTLE_PART_BYTES_MAX) };
+    const limits = this.#prefetchLimits(Math.min(this.#partBytesMax, GENTLE_PART_BYTES_MAX));
     const range = nextOfFill(this.#prefetchState(), limits);
     if (range === undefined) return undefined;
-    const part = this.#begin(range, false);
+    return this.#prefetchOf(this.#begin(range, false));
+  }
+
+  #prefetchOf(part: Part): Prefetch {
     const signal = this.#aborter.signal;
-    return () => this.#attempt(part, signal);
+    return { bytes: part.end - part.position, turn: (ending) => this.#attempt(part, signal, ending) };
   }
 
   #begin(range: ByteRange, demanded: boolean): Part {
@@ -210,40 +202,23 @@ export class Downloader implements LaneSource {
     return this.#parts.free({ start, end: Math.min(limit, gapEnd) })[0] ?? { start, end };
   }
 
-  /** Neighbours that were asked for at the same moment become one request. */
-  #askForDemanded(): void {
-    const ranges = this.#demanded.toSorted((a, b) => a.start - b.start);
-    this.#demanded = [];
-    let open: { start: number; end: number } | undefined;
-    for (const { start, end } of ranges) {
-      if (open !== undefined && start <= open.end) {
-        open.end = Math.max(open.end, end);
-      } else {
-        if (open !== undefined) this.#askFor(open);
-        open = { start, end };
-      }
-    }
-    if (open !== undefined) this.#askFor(open);
-  }
-
-  #askFor(range: ByteRange): void {
-    for (const gap of this.#target.missing(range)) {
-      for (const { start, end } of this.#parts.free(gap)) {
-        for (let at = start; at < end; at += this.#partBytesMax) {
-          this.#queue(this.#begin({ start: at, end: Math.min(end, at + this.#partBytesMax) }, true));
-        }
+  #askFor(ranges: readonly ByteRange[]): void {
+    const gaps = ranges.flatMap((range) => this.#target.missing(range));
+    for (const { start, end } of gaps.flatMap((gap) => this.#parts.free(gap))) {
+      for (let at = start; at < end; at += this.#partBytesMax) {
+        this.#queue(this.#begin({ start: at, end: Math.min(end, at + this.#partBytesMax) }, true));
       }
     }
   }
 
   /** One attempt of a part that waits for its turn. Never rejects. */
-  async #attempt(part: Part, signal: AbortSignal): Promise<void> {
+  async #attempt(part: Part, signal: AbortSignal, ending?: () => void): Promise<void> {
     if (signal.aborted || part.state !== 'queued') return;
     part.state = 'running';
     let result: AttemptResult = { kind: 'complete' };
     // Readers may have gone while it was queued, or a hedge have brought it.
     if ((!part.demanded || this.#target.wanted(part)) && this.#target.firstMissing(part) !== undefined) {
-      result = await part.attempt(signal, this.#options.stallTimeoutMs);
+      result = await part.attempt(signal, this.#options.stallTimeoutMs, ending);
     }
     if (signal.aborted) return;
     if (result.kind === 'again') this.#sleep(part, result.delayMs);
@@ -258,13 +233,7 @@ export class Downloader implements LaneSource {
     // A reader that came while the part was ending found it among the parts under way and asked for nothing.
     if (kind !== 'aborted' && this.#target.wanted(part)) this.demand(part);
     this.#lane.offer();
-    void this.#look();
-  }
-
-  async #look(): Promise<void> {
-    if (!(await this.#load.look())) return;
-    this.#lane.offer();
-    await this.#look();
+    void this.#load.look(() => this.#lane.offer());
   }
 
   #sleep(part: Part, delayMs: number): void {
@@ -296,21 +265,10 @@ export class Downloader implements LaneSource {
     };
   }
 
-  /** By what the network turned out to be like. */
-  #prefetchLimits(): PrefetchLimits {
-    const { connections } = this.#lane;
-    const { roundTripMs, bytesPerMs } = this.#deps.scheduler.pace;
-    const roundTripBytes = roundTripMs * bytesPerMs;
-    const partBytesMax = this.#partBytesMax;
-    const aheadBytes = Math.max(OPEN_WINDOW_PART_BYTES_MIN, WINDOW_ROUND_TRIPS * roundTripBytes);
-    return {
-      pageBytes: this.#target.pageBytes,
-      connections,
-      partBytesMax,
-      windowPartBytesMin: PART_BYTES_MIN,
-      fillPartBytesMin: Math.max(PART_BYTES_MIN, PART_ROUND_TRIPS * roundTripBytes),
-      windowBytesMax: Math.min(this.#options.prefetchBytesMax, connections * Math.min(partBytesMax, aheadBytes)),
-    };
+  #prefetchLimits(partBytesMax: number): PrefetchLimits {
+    const { pageBytes } = this.#target;
+    const bytesMax = { part: partBytesMax, window: this.#options.prefetchBytesMax };
+    return prefetchLimits(this.#deps.scheduler.pace, this.#lane.connections, pageBytes, bytesMax);
   }
 
   /** The first whole pages of `range` that are neither there nor under way. */
@@ -331,33 +289,6 @@ export class Downloader implements LaneSource {
     if (fetches <= this.#expected) return;
     this.#expected = fetches;
     this.#deps.objectStore.expectFetches(fetches);
-  }
-
-  #createHedges(): Hedges | undefined {
-    const { hedgeBudget, clock, metrics, scheduler } = this.#deps;
-    if (hedgeBudget === undefined) return undefined;
-    return new Hedges({
-      clock,
-      pace: scheduler.pace,
-      budget: hedgeBudget,
-      pageBytes: this.#target.pageBytes,
-      waitedFor: () =>
-        [...this.#parts].filter((part) => part.state !== 'ended' && this.#target.wanted(part)),
-      fetch: (range, begun) => this.#fetchHedge(range, begun),
-      hedged: (bytes) => metrics.hedged(bytes),
-    });
-  }
-
-  #fetchHedge(range: ByteRange, begun: (hedge: Part) => void): Promise<AttemptResult | undefined> {
-    const signal = this.#aborter.signal;
-    return new Promise((resolve) => {
-      this.#lane.demand(async () => {
-        if (signal.aborted || this.#target.firstMissing(range) === undefined) return resolve(undefined);
-        const hedge = new Part(this.#target, range, this.#deps, true);
-        begun(hedge);
-        resolve(await hedge.attempt(signal, this.#options.stallTimeoutMs));
-      });
-    });
   }
 
   #wholePages(bytes: number): number {

@@ -1,19 +1,22 @@
 /**
  * Second requests for parts that a reader waits for and that are slow beside the others of late: what has not arrived
  * of such a part is asked for once more, on another connection, and whichever request brings it first wins; the other
- * ends. One HedgeBudget per mount, one Hedges per downloader, which tells it who waits.
+ * ends. One Hedges per downloader, which tells it when somebody waits; one HedgeBudget per mount.
  *
- * Promise: all hedges together ask for at most a hundredth of the bytes that parts brought. They are the one exception
- * to parts never overlapping: both write the same bytes of the same version, and publishing twice changes nothing.
+ * They are the one exception to parts never overlapping: both write the same bytes of the same version, and publishing
+ * them twice changes nothing.
  */
-import type { CancelTimer, Clock } from '../runtime/clock.js';
+import { createAborter } from '../runtime/aborter.js';
+import type { CancelTimer } from '../runtime/clock.js';
 import type { ByteRange } from '../runtime/range.js';
+import type { HedgeBudget } from './hedge-budget.js';
 import type { Pace } from './pace.js';
-import type { AttemptResult, Part } from './part.js';
+import { Part } from './part.js';
+import type { PartDeps } from './part.js';
+import type { AttemptProgress } from './part-request.js';
+import type { Lane } from './part-scheduler.js';
+import type { DownloadTarget } from './target.js';
 
-const HEDGED_SHARE_MAX = 0.01;
-/** What may be saved up: four of the first requests of files; without a limit a long quiet would pay for a flood. */
-const SAVED_BYTES_MAX = 4 * 1024 * 1024;
 /** A part is slow when it takes, or is going to take, so many times what is usual. */
 const SLOW_FACTOR = 3;
 /** What is usual on a network next door is too short to judge by: no part is slow before this. */
@@ -22,33 +25,6 @@ const SLOW_MS_MIN = 50;
 const HEDGE_BYTES_MIN = 64 * 1024;
 /** Slow parts are looked for this often while readers wait. */
 const LOOK_INTERVAL_MS = 20;
-
-/** The bytes that may still be asked for twice. */
-export class HedgeBudget {
-  #bytes = 0;
-
-  /** Parts brought `bytes`. */
-  fetched(bytes: number): void {
-    this.refund(bytes * HEDGED_SHARE_MAX);
-  }
-
-  /** Takes up to `bytes`; returns how many. */
-  take(bytes: number): number {
-    const taken = Math.min(bytes, Math.floor(this.#bytes));
-    this.#bytes -= taken;
-    return taken;
-  }
-
-  refund(bytes: number): void {
-    this.#bytes = Math.min(SAVED_BYTES_MAX, this.#bytes + bytes);
-  }
-}
-
-/** What a request under way has done so far. */
-export interface AttemptProgress {
-  readonly startedMs: number;
-  readonly bytes: number;
-}
 
 /** Whether a request with `leftBytes` to come takes much longer than is usual. */
 export function isSlow(
@@ -61,29 +37,34 @@ export function isSlow(
   if (!pace.known || elapsedMs < SLOW_MS_MIN) return false;
   if (bytes === 0) return elapsedMs > SLOW_FACTOR * pace.roundTripMs;
   const expectedMs = (leftBytes * elapsedMs) / bytes;
-  return expectedMs > SLOW_FACTOR * (pace.roundTripMs + leftBytes / pace.bytesPerMs) && expectedMs > SLOW_MS_MIN;
+  return (
+    expectedMs > SLOW_FACTOR * (pace.roundTripMs + leftBytes / pace.bytesPerMs) && expectedMs > SLOW_MS_MIN
+  );
 }
 
-export interface HedgesDeps {
-  readonly clock: Clock;
-  readonly pace: Pace;
-  readonly budget: HedgeBudget;
-  readonly pageBytes: number;
-  /** Parts under way that a reader waits for. */
-  readonly waitedFor: () => Iterable<Part>;
-  /** Fetches `range` besides its part: one attempt, ahead of all prefetch. Resolves undefined when it is too late. */
-  readonly fetch: (range: ByteRange, begun: (hedge: Part) => void) => Promise<AttemptResult | undefined>;
-  readonly hedged: (bytes: number) => void;
+/** What of a downloader hedges need. */
+export interface HedgedParts {
+  /** Those under way. */
+  readonly parts: Iterable<Part>;
+  readonly lane: Pick<Lane, 'demand'>;
+  readonly stallTimeoutMs: number;
 }
 
 export class Hedges {
-  readonly #deps: HedgesDeps;
-  /** The part that each hedge is for. */
-  readonly #hedges = new Map<Part, { hedge: Part | undefined }>();
+  readonly #target: DownloadTarget;
+  readonly #deps: PartDeps;
+  readonly #budget: HedgeBudget;
+  readonly #hedged: HedgedParts;
+  /** The hedge of each part that has one, undefined until its turn came. */
+  readonly #hedges = new Map<Part, Part | undefined>();
+  #aborter = createAborter();
   #cancelLook: CancelTimer | undefined;
 
-  constructor(deps: HedgesDeps) {
+  constructor(target: DownloadTarget, deps: PartDeps, budget: HedgeBudget, hedged: HedgedParts) {
+    this.#target = target;
     this.#deps = deps;
+    this.#budget = budget;
+    this.#hedged = hedged;
   }
 
   /** A reader waits for some part. */
@@ -96,41 +77,55 @@ export class Hedges {
 
   /** `part` ended: its hedge is not needed any more. */
   ended(part: Part): void {
-    this.#hedges.get(part)?.hedge?.abandon();
+    this.#hedges.get(part)?.abandon();
   }
 
   stop(): void {
+    this.#aborter.abort();
+    this.#aborter = createAborter();
     this.#cancelLook?.();
     this.#cancelLook = undefined;
     this.#hedges.clear();
   }
 
   #look(): void {
-    const { clock, pace } = this.#deps;
+    const { clock, scheduler } = this.#deps;
     const nowMs = clock.nowMs();
     let isWaiting = false;
-    for (const part of this.#deps.waitedFor()) {
+    for (const part of this.#hedged.parts) {
+      if (!this.#target.wanted(part)) continue;
       isWaiting = true;
       const { progress } = part;
       if (progress === undefined || this.#hedges.has(part)) continue;
-      if (isSlow(progress, part.end - part.position, pace, nowMs)) void this.#hedge(part);
+      if (isSlow(progress, part.end - part.position, scheduler.pace, nowMs)) this.#hedge(part);
     }
     if (isWaiting) this.watch();
   }
 
-  async #hedge(part: Part): Promise<void> {
-    const { budget, pageBytes, fetch, hedged } = this.#deps;
+  #hedge(part: Part): void {
+    const { pageBytes } = this.#target;
     const start = Math.floor(part.position / pageBytes) * pageBytes;
-    const bytes = budget.take(part.end - start);
+    const bytes = this.#budget.take(part.end - start);
     const end = bytes === part.end - start ? part.end : start + Math.floor(bytes / pageBytes) * pageBytes;
-    if (end - start < Math.min(HEDGE_BYTES_MIN, part.end - start)) return budget.refund(bytes);
-    const entry: { hedge: Part | undefined } = { hedge: undefined };
-    this.#hedges.set(part, entry);
-    const result = await fetch({ start, end }, (hedge) => (entry.hedge = hedge));
-    const fetchedBytes = (entry.hedge?.position ?? start) - start;
-    budget.refund(bytes - fetchedBytes);
-    hedged(fetchedBytes);
-    this.#hedges.delete(part);
-    if (result?.kind === 'complete' && part.position < end) part.abandon();
+    if (end - start < Math.min(HEDGE_BYTES_MIN, part.end - start)) return this.#budget.refund(bytes);
+    const signal = this.#aborter.signal;
+    this.#hedges.set(part, undefined);
+    this.#hedged.lane.demand(async () => {
+      const fetchedBytes = await this.#fetch(part, { start, end }, signal);
+      this.#budget.refund(bytes - fetchedBytes);
+      if (!signal.aborted) this.#hedges.delete(part);
+    });
+  }
+
+  /** One attempt; returns how many bytes it brought. Never rejects. */
+  async #fetch(part: Part, range: ByteRange, signal: AbortSignal): Promise<number> {
+    if (signal.aborted || part.state === 'ended' || this.#target.firstMissing(range) === undefined) return 0;
+    const hedge = new Part(this.#target, range, this.#deps, true);
+    this.#hedges.set(part, hedge);
+    const { kind } = await hedge.attempt(signal, this.#hedged.stallTimeoutMs);
+    const bytes = hedge.position - range.start;
+    this.#deps.metrics.hedged(bytes);
+    if (kind === 'complete' && part.position < range.end) part.abandon();
+    return bytes;
   }
 }

@@ -56,21 +56,27 @@ export class LoadRecognition {
       streams.longestRunBytes >= loadBytes || streams.loadedBytes >= loadBytes || this.#isOfData(read);
   }
 
-  /** Looks at what of the format's marks has arrived; true when that told something new. Never rejects. */
-  async look(): Promise<boolean> {
-    const wants = this.#probe?.wants;
-    if (wants === undefined || this.#isLooking || this.#target.firstMissing(wants) !== undefined) return false;
+  /** Looks at what of the format's marks has arrived, and tells `onNews` when that told something. */
+  async look(onNews: () => void): Promise<void> {
+    if (this.#isLooking) return;
     this.#isLooking = true;
     try {
-      this.#probe?.look(await this.#target.peek(wants));
-      return true;
+      for (let wants = this.#arrivedWants; wants !== undefined; wants = this.#arrivedWants) {
+        this.#probe?.look(await this.#target.peek(wants));
+        onNews();
+      }
     } catch {
       // The local copy was closed, or its disk fails: readers are told of that, a hint is not worth it.
       this.#probe = undefined;
-      return false;
     } finally {
       this.#isLooking = false;
     }
+  }
+
+  /** What the probe wants to see next, if it is there. */
+  get #arrivedWants(): ByteRange | undefined {
+    const wants = this.#probe?.wants;
+    return wants === undefined || this.#target.firstMissing(wants) !== undefined ? undefined : wants;
   }
 
   /** Nobody reads any more. What is known of the format stays. */

@@ -27,6 +27,11 @@ export class Pace {
     if (bytes >= TRANSFER_BYTES_MIN && ms > 0) this.#bytesPerMs.add(bytes / ms);
   }
 
+  /** True once any request brought bytes. */
+  get measured(): boolean {
+    return this.#firstByteMs.count > 0;
+  }
+
   /** True once there were enough requests to call one of them slow. */
   get known(): boolean {
     return this.#firstByteMs.count >= SAMPLES_MIN;

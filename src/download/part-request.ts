@@ -6,9 +6,14 @@ import type { LocalPlace, ObjectVersion, PartOutcome } from '../object-store/obj
 import { assert } from '../runtime/assert.js';
 import { createAborter } from '../runtime/aborter.js';
 import type { ByteRange } from '../runtime/range.js';
-import type { AttemptProgress } from './hedges.js';
 import type { PartDeps } from './part.js';
 import type { PartTarget } from './target.js';
+
+/** What a request under way has done so far. */
+export interface AttemptProgress {
+  readonly startedMs: number;
+  readonly bytes: number;
+}
 
 export class PartRequest {
   readonly #version: ObjectVersion;
@@ -17,6 +22,7 @@ export class PartRequest {
   readonly #range: ByteRange;
   readonly #aborter = createAborter();
   readonly #startedMs: number;
+  readonly #ending: () => void;
   #end: number;
   /** Set while the transport can be told of a cut. */
   #cutTransport: ((end: number) => void) | undefined;
@@ -25,12 +31,19 @@ export class PartRequest {
   #firstBytes = 0;
   #firstMs = 0;
 
-  constructor(version: ObjectVersion, sink: PartTarget, deps: PartDeps, range: ByteRange) {
+  constructor(
+    version: ObjectVersion,
+    sink: PartTarget,
+    deps: PartDeps,
+    range: ByteRange,
+    ending: () => void,
+  ) {
     this.#version = version;
     this.#sink = sink;
     this.#deps = deps;
     this.#range = range;
     this.#end = range.end;
+    this.#ending = ending;
     this.#startedMs = deps.clock.nowMs();
   }
 
@@ -111,5 +124,8 @@ export class PartRequest {
     metrics.bytesFetched(bytes);
     hedgeBudget?.fetched(bytes);
     scheduler.arrived(bytes);
+    const { roundTripMs, bytesPerMs } = scheduler.pace;
+    const leftBytes = this.#end - this.#sink.position - bytes;
+    if (leftBytes <= roundTripMs * bytesPerMs) this.#ending();
   }
 }

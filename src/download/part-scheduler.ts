@@ -3,22 +3,31 @@
  * is fetched ahead of readers, on fewer connections (ConnectionLimits), so that a demand read does not wait for
  * prefetch bodies to end; then what is fetched gently, where nothing else wants the connection.
  *
- * Fair between files: each has a lane. A free connection goes to the lane with the fewest requests, among equals to the
- * one served least recently, so a file with many parts starves no other. What to fetch ahead is asked of the lane at
- * the moment in which a connection is free, never queued before.
+ * Fair between files: each has a lane. A free connection goes to the lane with the fewest that nobody waits for, among equals to
+ * the one that was given the fewest bytes so far, so a file with many parts starves no other and files that are read side
+ * by side end together. What to fetch ahead is asked of the lane at the moment in which a connection is free, never
+ * queued before.
  */
 import PQueue from 'p-queue';
 import type { Clock } from '../runtime/clock.js';
 import { ConnectionLimits } from './connection-limits.js';
 import { Pace } from './pace.js';
 
-/** One request, from its turn to its end; must not reject. */
-export type Turn = () => Promise<void>;
+/**
+ * One request, from its turn to its end; must not reject. It calls `ending` when less is left to come than arrives in a
+ * round trip: the next request may be sent then, so that the wire is never idle between the two.
+ */
+export type Turn = (ending: () => void) => Promise<void>;
+
+export interface Prefetch {
+  readonly bytes: number;
+  readonly turn: Turn;
+}
 
 /** What of a file may be fetched though nobody waits for it. Undefined: nothing now, ask again after an `offer`. */
 export interface LaneSource {
-  nextPrefetch(): Turn | undefined;
-  nextGentle(): Turn | undefined;
+  nextPrefetch(): Prefetch | undefined;
+  nextGentle(): Prefetch | undefined;
   /** True while somebody waits for a byte of the file. */
   readonly readersWait: boolean;
 }
@@ -45,8 +54,16 @@ export interface Scheduler {
   throttled(): void;
 }
 
+/** Of the connections that are reserved for demand, so many may carry the last bytes of prefetch parts. */
+const ENDING_SHARE = 0.5;
 /** Of the connections of prefetch, gentle fetching takes no more than half: a load that begins finds some free. */
 const GENTLE_SHARE = 0.5;
+
+interface NextTurn {
+  readonly lane: OpenLane;
+  readonly prefetch: Prefetch;
+  readonly isGentle: boolean;
+}
 
 class OpenLane implements Lane {
   readonly source: LaneSource;
@@ -54,7 +71,8 @@ class OpenLane implements Lane {
   /** Demand queued and under way. */
   demands = 0;
   prefetches = 0;
-  servedAt = 0;
+  /** Bytes given to it, counted from those of the lane that had the fewest when this one began. */
+  givenBytes = 0;
   offersPrefetch = false;
   offersGentle = false;
 
@@ -83,9 +101,10 @@ export class PartScheduler implements Scheduler {
   /** Lanes that have requests, or offered some. */
   readonly #lanes = new Set<OpenLane>();
   #demands = 0;
+  /** Without those that are ending. */
   #prefetches = 0;
+  #endings = 0;
   #gentle = 0;
-  #turns = 0;
 
   /** @param connectionsMax requests at once, ≥ 1. */
   constructor({ clock }: { readonly clock: Clock }, { connectionsMax }: { readonly connectionsMax: number }) {
@@ -109,7 +128,8 @@ export class PartScheduler implements Scheduler {
 
   arrived(bytes: number): void {
     const readersWait = () => [...this.#lanes].some(({ source }) => source.readersWait);
-    if (this.#limits.arrived(bytes, { prefetchRunning: this.#prefetches, readersWait })) this.#pump();
+    const use = { running: this.running, prefetchRunning: this.#prefetches, readersWait };
+    if (this.#limits.arrived(bytes, use)) this.#pump();
   }
 
   succeeded(): void {
@@ -132,13 +152,13 @@ export class PartScheduler implements Scheduler {
   }
 
   demand(lane: OpenLane, turn: Turn): void {
-    this.#lanes.add(lane);
+    this.#join(lane);
     lane.demands += 1;
     this.#demands += 1;
     // The second request of a file queues behind the first ones of the others.
     const priority = -lane.demands;
     const run = async () => {
-      await turn();
+      await turn(() => {});
       lane.demands -= 1;
       this.#demands -= 1;
       this.#ended(lane);
@@ -147,32 +167,61 @@ export class PartScheduler implements Scheduler {
   }
 
   offer(lane: OpenLane): void {
-    this.#lanes.add(lane);
+    this.#join(lane);
     lane.offersPrefetch = true;
     lane.offersGentle = true;
     this.#pump();
   }
 
+  #join(lane: OpenLane): void {
+    if (this.#lanes.has(lane)) return;
+    let fewest = Number.POSITIVE_INFINITY;
+    for (const { givenBytes } of this.#lanes) fewest = Math.min(fewest, givenBytes);
+    lane.givenBytes = Number.isFinite(fewest) ? fewest : 0;
+    this.#lanes.add(lane);
+  }
+
   /** Gives free connections away. All that is queued in #requests is demand: what is added here starts at once. */
   #pump(): void {
-    while (this.#prefetches < this.#limits.prefetch && this.#prefetches + this.#demands < this.#limits.total) {
+    while (this.#mayPrefetch) {
       const next = this.#nextPrefetch() ?? this.#nextGentle();
       if (next === undefined) return;
-      const { lane, turn, isGentle } = next;
-      this.#turns += 1;
-      lane.servedAt = this.#turns;
-      lane.prefetches += 1;
-      this.#prefetches += 1;
-      if (isGentle) this.#gentle += 1;
-      const run = async () => {
-        await turn();
+      this.#start(next);
+    }
+  }
+
+  get #mayPrefetch(): boolean {
+    const { total, prefetch } = this.#limits;
+    return this.#prefetches < prefetch && this.#prefetches + this.#endings + this.#demands < total;
+  }
+
+  #start({ lane, prefetch: { bytes, turn }, isGentle }: NextTurn): void {
+    lane.givenBytes += bytes;
+    lane.prefetches += 1;
+    this.#prefetches += 1;
+    if (isGentle) this.#gentle += 1;
+    let isEnding = false;
+    const ending = () => {
+      const { total, prefetch } = this.#limits;
+      if (isEnding || this.#endings >= (total - prefetch) * ENDING_SHARE) return;
+      isEnding = true;
+      lane.prefetches -= 1;
+      this.#prefetches -= 1;
+      this.#endings += 1;
+      this.#pump();
+    };
+    const run = async () => {
+      await turn(ending);
+      if (isEnding) {
+        this.#endings -= 1;
+      } else {
         lane.prefetches -= 1;
         this.#prefetches -= 1;
-        if (isGentle) this.#gentle -= 1;
-        this.#ended(lane);
-      };
-      void this.#requests.add(run);
-    }
+      }
+      if (isGentle) this.#gentle -= 1;
+      this.#ended(lane);
+    };
+    void this.#requests.add(run);
   }
 
   #ended(lane: OpenLane): void {
@@ -181,23 +230,23 @@ export class PartScheduler implements Scheduler {
     this.#pump();
   }
 
-  #nextPrefetch() {
+  #nextPrefetch(): NextTurn | undefined {
     for (;;) {
       const lane = this.#mostEntitled((candidate) => candidate.offersPrefetch);
       if (lane === undefined) return undefined;
-      const turn = lane.source.nextPrefetch();
-      if (turn !== undefined) return { lane, turn, isGentle: false };
+      const prefetch = lane.source.nextPrefetch();
+      if (prefetch !== undefined) return { lane, prefetch, isGentle: false };
       lane.offersPrefetch = false;
     }
   }
 
-  #nextGentle() {
+  #nextGentle(): NextTurn | undefined {
     if (this.#gentle >= Math.max(1, Math.floor(this.#limits.prefetch * GENTLE_SHARE))) return undefined;
     for (;;) {
       const lane = this.#mostEntitled((candidate) => candidate.offersGentle);
       if (lane === undefined) return undefined;
-      const turn = lane.source.nextGentle();
-      if (turn !== undefined) return { lane, turn, isGentle: true };
+      const prefetch = lane.source.nextGentle();
+      if (prefetch !== undefined) return { lane, prefetch, isGentle: true };
       lane.offersGentle = false;
       this.#forgetIfQuiet(lane);
     }
@@ -218,6 +267,6 @@ export class PartScheduler implements Scheduler {
 }
 
 function isBefore(a: OpenLane, b: OpenLane): boolean {
-  const byCount = a.demands + a.prefetches - (b.demands + b.prefetches);
-  return byCount !== 0 ? byCount < 0 : a.servedAt < b.servedAt;
+  const byCount = a.prefetches - b.prefetches;
+  return byCount !== 0 ? byCount < 0 : a.givenBytes < b.givenBytes;
 }

@@ -10,8 +10,9 @@ import { asError, unreachable } from '../runtime/assert.js';
 import type { CancelTimer, Clock } from '../runtime/clock.js';
 import type { ByteRange } from '../runtime/range.js';
 import { backoffDelayMs } from './backoff.js';
-import type { AttemptProgress, HedgeBudget } from './hedges.js';
+import type { HedgeBudget } from './hedge-budget.js';
 import { PartRequest } from './part-request.js';
+import type { AttemptProgress } from './part-request.js';
 import type { Scheduler } from './part-scheduler.js';
 import type { DownloadTarget, PartTarget } from './target.js';
 
@@ -88,10 +89,18 @@ export class Part implements ByteRange {
     this.#request?.abandon();
   }
 
-  /** Makes one request, and says whether there has to be another one. Never rejects. */
-  async attempt(signal: AbortSignal, stallTimeoutMs: number): Promise<AttemptResult> {
+  /**
+   * Makes one request, and says whether there has to be another one. Never rejects.
+   * @param ending called when it has no more than a round trip to go
+   */
+  async attempt(
+    signal: AbortSignal,
+    stallTimeoutMs: number,
+    ending: () => void = () => {},
+  ): Promise<AttemptResult> {
     const from = this.position;
-    const request = new PartRequest(this.#target.version, this.#sink, this.#deps, { start: from, end: this.#end });
+    const range = { start: from, end: this.#end };
+    const request = new PartRequest(this.#target.version, this.#sink, this.#deps, range, ending);
     this.#request = request;
     let outcome: PartOutcome;
     try {

@@ -7,6 +7,7 @@
  * than `partBytesMax`. Parts shrink as what is left shrinks, so that all connections end together.
  */
 import type { ByteRange } from '../runtime/range.js';
+import type { Pace } from './pace.js';
 import { prefetchWindowBytes } from './read-streams.js';
 import type { ReadStream } from './read-streams.js';
 
@@ -37,9 +38,37 @@ export interface PrefetchLimits {
 }
 
 /** A fill is cut into so many pieces for each connection, so that one slow request does not end long after the rest. */
-const PIECES_PER_CONNECTION = 2;
+const PIECES_PER_CONNECTION = 1;
 /** What is left behind a part and smaller than half of it, is part of it. */
 const REST_FACTOR = 1.5;
+
+/** Requests of less waste their round trip, and those of a window that has opened up are larger. */
+export const PART_BYTES_MIN = 1024 * 1024;
+const OPEN_WINDOW_PART_BYTES_MIN = 4 * 1024 * 1024;
+/** A part of a fill is worth its round trip when it takes as long as so many of them. */
+const PART_ROUND_TRIPS = 2;
+/** Ahead of a reader there is, for each connection, what it brings in so many round trips: requests overlap then. */
+const WINDOW_ROUND_TRIPS = 4;
+
+/** What the network, as it turned out to be, asks for; `bytesMax` are limits of the user's. */
+export function prefetchLimits(
+  pace: Pick<Pace, 'roundTripMs' | 'bytesPerMs'>,
+  connections: number,
+  pageBytes: number,
+  bytesMax: { readonly part: number; readonly window: number },
+): PrefetchLimits {
+  const roundTripBytes = pace.roundTripMs * pace.bytesPerMs;
+  const aheadBytes = Math.max(OPEN_WINDOW_PART_BYTES_MIN, WINDOW_ROUND_TRIPS * roundTripBytes);
+  return {
+    pageBytes,
+    connections,
+    partBytesMax: bytesMax.part,
+    windowPartBytesMin: PART_BYTES_MIN,
+    fillPartBytesMin: Math.max(PART_BYTES_MIN, PART_ROUND_TRIPS * roundTripBytes),
+    // One more than connections: the next part begins before the last one ends.
+    windowBytesMax: Math.min(bytesMax.window, (connections + 1) * Math.min(bytesMax.part, aheadBytes)),
+  };
+}
 
 export function nextPrefetch(state: PrefetchState, limits: PrefetchLimits): ByteRange | undefined {
   for (const range of state.first) {
@@ -82,7 +111,11 @@ function nextInWindows(state: PrefetchState, limits: PrefetchLimits): ByteRange 
   return nearest;
 }
 
-function nextInWindow(stream: ReadStream, state: PrefetchState, limits: PrefetchLimits): ByteRange | undefined {
+function nextInWindow(
+  stream: ReadStream,
+  state: PrefetchState,
+  limits: PrefetchLimits,
+): ByteRange | undefined {
   const windowBytes = prefetchWindowBytes(stream, limits.windowBytesMax);
   if (windowBytes === 0) return undefined;
   const end = Math.min(stream.position + windowBytes, state.size);

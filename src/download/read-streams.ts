@@ -116,8 +116,9 @@ export class ReadStreams {
  */
 export function demandBytesMin(start: number, stream: ReadStream | undefined, cameBack: boolean): number {
   if (start === 0) return HEAD_DEMAND_BYTES;
-  if (stream === undefined || !cameBack) return 0;
+  if (stream === undefined) return 0;
   if (stream.runBytes > windowRunBytesMin(stream)) return HEAD_DEMAND_BYTES;
+  if (!cameBack) return 0;
   if (stream.runBytes > RUN_BYTES_MIN) return RUN_DEMAND_BYTES;
   return stream.isNear ? NEAR_DEMAND_BYTES : 0;
 }

@@ -135,7 +135,7 @@ t.test('each refusal says where, what was expected and what was got', (t) => {
   const known: [Given, string][] = [
     [
       { flags: { 'part-size-max': 'banana' } },
-      '--part-size-max: expected a size from 64KiB to 256MiB such as 8MiB, got "banana"',
+      '--part-size-max: expected a size from 64KiB to 256MiB such as 16MiB, got "banana"',
     ],
     [
       { environment: { SLUICE_METADATA_TTL: '-1s' } },

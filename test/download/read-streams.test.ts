@@ -9,7 +9,7 @@ t.test('reads in order make one stream, slightly out of order too', async (t) =>
   const streams = new ReadStreams();
   for (const at of [0, 128, 384, 256, 512]) streams.observe(read(at * KIB, 128 * KIB));
   t.equal(streams.streams.length, 1);
-  t.same(
+  t.match(
     streams.streams[0],
     { position: 640 * KIB, runBytes: 512 * KIB },
     'the late one adds nothing to the run',
@@ -46,27 +46,47 @@ t.test('two interleaved sequential readers are told apart', async (t) => {
   );
 });
 
-t.test(
-  'the window is nothing for what may be one random read, then twice the run, up to its limit',
-  async (t) => {
-    const window = (runBytes: number) => prefetchWindowBytes({ position: 0, runBytes }, 128 * MIB);
-    t.equal(window(MIB), 0);
-    t.equal(window(MIB + 128 * KIB), 2 * MIB + 256 * KIB);
-    t.equal(window(16 * MIB), 32 * MIB);
-    t.equal(window(1024 * MIB), 128 * MIB);
-  },
-);
+const stream = (runBytes: number, fromHead = false, isNear = false) => ({
+  position: 0,
+  runBytes,
+  fromHead,
+  isNear,
+});
 
-t.test(
-  'a demand asks for 1 MiB at the head of a file, for more the longer the run, and for 64 KiB elsewhere',
-  async (t) => {
-    const demand = (start: number, runBytes: number) => demandBytesMin(start, { position: start, runBytes });
-    t.equal(demand(0, 0), MIB);
-    t.equal(demand(MIB, 256 * KIB), 64 * KIB);
-    t.equal(demand(MIB, 384 * KIB), 512 * KIB);
-    t.equal(demand(MIB, 2 * MIB), MIB);
-  },
-);
+t.test('the window is nothing for what may be one random read of 1 MiB, aligned or not', async (t) => {
+  const window = (runBytes: number) => prefetchWindowBytes(stream(runBytes), 128 * MIB);
+  t.equal(window(MIB), 0);
+  t.equal(window(MIB + 128 * KIB), 0);
+  t.equal(window(MIB + 256 * KIB), 2 * MIB + 512 * KIB);
+  t.equal(window(8 * MIB), 64 * MIB, 'a long run widens it faster');
+  t.equal(window(1024 * MIB), 128 * MIB, 'up to its limit');
+});
+
+t.test('whoever reads on from the head has a window at once', async (t) => {
+  const window = (runBytes: number) => prefetchWindowBytes(stream(runBytes, true), 128 * MIB);
+  t.equal(window(128 * KIB), 0, 'not for a look at the header');
+  t.equal(window(MIB), 8 * MIB);
+});
+
+t.test('a demand asks for what is wanted, and for more the longer the run', async (t) => {
+  t.equal(demandBytesMin(0, stream(0), false), MIB, 'the head of a file');
+  t.equal(demandBytesMin(MIB, stream(4 * KIB), true), 0, 'a random read');
+  t.equal(demandBytesMin(MIB, stream(4 * KIB, false, true), true), 64 * KIB, 'one near to the one before');
+  t.equal(demandBytesMin(MIB, stream(384 * KIB), true), 512 * KIB);
+  t.equal(demandBytesMin(MIB, stream(384 * KIB), false), 0, 'the second half of one random read');
+  t.equal(demandBytesMin(MIB, stream(2 * MIB), false), MIB);
+});
+
+t.test('what several streams read counts together, without their beginnings', async (t) => {
+  const streams = new ReadStreams();
+  for (let index = 0; index < 50; index += 1) streams.observe(read(index * 100 * MIB, 4 * MIB));
+  t.equal(streams.loadedBytes, 0, 'random reads of 4 MiB are none');
+  for (let at = 4; at < 8; at += 1) {
+    streams.observe(read(at * MIB, MIB));
+    streams.observe(read(100 * MIB + at * MIB, MIB));
+  }
+  t.equal(streams.loadedBytes, 8 * MIB);
+});
 
 t.test('reset forgets everything', async (t) => {
   const streams = new ReadStreams();

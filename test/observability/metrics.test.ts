@@ -34,6 +34,7 @@ t.test('reads and fetches are counted', async (t) => {
   metrics.partRequested();
   metrics.partRetried();
   metrics.bytesFetched(7);
+  metrics.hedged(3);
   t.same(metrics.totals, {
     reads: 2,
     readErrors: 1,
@@ -41,5 +42,7 @@ t.test('reads and fetches are counted', async (t) => {
     partRequests: 1,
     partRetries: 1,
     bytesFetched: 7,
+    hedges: 1,
+    hedgedBytes: 3,
   });
 });

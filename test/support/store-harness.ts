@@ -4,7 +4,7 @@
  */
 import { Downloader } from '../../src/download/downloader.js';
 import type { DownloaderOptions } from '../../src/download/downloader.js';
-import { HedgeBudget } from '../../src/download/hedges.js';
+import { HedgeBudget } from '../../src/download/hedge-budget.js';
 import { PartScheduler } from '../../src/download/part-scheduler.js';
 import type { DownloadTarget } from '../../src/download/target.js';
 import type { DirectReads } from '../../src/file/direct-reads.js';
