@@ -12,6 +12,7 @@ import { explainFailure } from './s3-errors.js';
 import type { Failure } from './s3-errors.js';
 import { SdkClient, configuredPlace, standardCredentials } from './sdk-client.js';
 import type { SdkClientOptions } from './sdk-client.js';
+import { SignedRequests } from './signed-requests.js';
 import { Slots, splitConnections } from './slots.js';
 
 export interface S3ObjectStoreOptions {
@@ -100,6 +101,7 @@ export class S3Connection {
   readonly control: Lane;
   readonly data: Lane;
   #options: SharedClientOptions;
+  #signedRequests: SignedRequests;
   /** The region was learned from the server, which is believed once. */
   #followed = false;
 
@@ -113,6 +115,7 @@ export class S3Connection {
     this.#options = options;
     this.control = control;
     this.data = data;
+    this.#signedRequests = this.#signRequests();
   }
 
   get bucket(): string {
@@ -122,6 +125,11 @@ export class S3Connection {
   /** See `ObjectVersion.endpoint`. */
   get endpoint(): string {
     return this.#options.endpointUrl ?? `aws:${this.#options.region}`;
+  }
+
+  /** For requests that others send; another one once the region was learned, so not to be kept. */
+  get signedRequests(): SignedRequests {
+    return this.#signedRequests;
   }
 
   /** What it means that a call by `client` threw `thrown`. */
@@ -157,8 +165,15 @@ export class S3Connection {
     );
     this.#options = { ...this.#options, region };
     for (const lane of [this.control, this.data]) {
-      lane.client = new SdkClient({ ...this.#options, network: lane.network });
+      const { network, client } = lane;
+      lane.client = new SdkClient({ ...this.#options, network, clockOffsetMs: client.clockOffsetMs });
     }
+    this.#signedRequests = this.#signRequests();
     return true;
+  }
+
+  /** By the control client: listings and HEADs, which come before any GET, keep its clock right. */
+  #signRequests(): SignedRequests {
+    return new SignedRequests({ client: this.control.client, clock: this.#dependencies.clock });
   }
 }
