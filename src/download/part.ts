@@ -3,10 +3,10 @@
  * the last byte that arrived. The downloader owns it and decides when the next attempt runs; between attempts a part
  * occupies no connection. Its end may be cut short while it runs.
  */
-import type { ObjectStore, PartOutcome } from '../object-store/object-store.js';
+import type { LocalPlace, ObjectStore, PartOutcome } from '../object-store/object-store.js';
 import type { Logger } from '../observability/logger.js';
 import type { TransferMetrics } from '../observability/metrics.js';
-import { asError, unreachable } from '../runtime/assert.js';
+import { assert, asError, unreachable } from '../runtime/assert.js';
 import { createAborter } from '../runtime/aborter.js';
 import type { CancelTimer, Clock } from '../runtime/clock.js';
 import type { ByteRange } from '../runtime/range.js';
@@ -42,6 +42,8 @@ export class Part implements ByteRange {
   readonly #deps: PartDeps;
   readonly #sink: PartTarget;
   #end: number;
+  /** Set while a request is under way that can be told. */
+  #cutRequest: ((end: number) => void) | undefined;
   #failures = 0;
   #missing = 0;
 
@@ -66,6 +68,7 @@ export class Part implements ByteRange {
   /** Leaves everything from `end` on to others; a request under way stops there. position < end < this.end. */
   cut(end: number): void {
     this.#end = end;
+    this.#cutRequest?.(end);
   }
 
   /** Makes one request, and says whether there has to be another one. Never rejects. */
@@ -139,16 +142,32 @@ export class Part implements ByteRange {
       if (this.position >= this.#end && this.#end < range.end) aborter.abort();
       return written;
     };
+    const lend = this.#sink.lend && (() => this.#lend());
+    const onCut = (cut: (end: number) => void) => (this.#cutRequest = cut);
     metrics.partRequested();
     try {
-      const options = { signal: aborter.signal, stallTimeoutMs };
-      const outcome = await objectStore.fetchPart(this.#target.version, range, { write }, options);
+      const options = { signal: aborter.signal, stallTimeoutMs, onCut };
+      const outcome = await objectStore.fetchPart(this.#target.version, range, { write, lend }, options);
       if (signal.aborted) this.#sink.drop();
       await this.#sink.flush();
       return outcome;
     } finally {
+      this.#cutRequest = undefined;
       signal.removeEventListener('abort', onAbort);
     }
+  }
+
+  /** @throws what the target does */
+  #lend(): LocalPlace {
+    assert(this.#sink.lend, 'the target lends its file');
+    const place = this.#sink.lend();
+    return {
+      ...place,
+      advanced: (end) => {
+        this.#deps.metrics.bytesFetched(end - this.position);
+        place.advanced(end);
+      },
+    };
   }
 }
 

@@ -11,6 +11,8 @@ import { asError, assert } from '../runtime/assert.js';
 import { decodeListedKey } from './key-encoding.js';
 import type { NetworkHandler } from './network.js';
 import type { ByteRange, ListPage, ListRequest, ObjectInfo, ObjectVersion } from './object-store.js';
+import { NonsenseError, quoted } from './part-response.js';
+import type { PartResponseHead } from './part-response.js';
 import { presign, signedRequestOf, unsignedOf } from './presigned-get.js';
 import type { PresignedGet, SdkSigningContext, UnsignedGet } from './presigned-get.js';
 
@@ -30,11 +32,7 @@ export interface SdkClientOptions {
 export type CredentialSource = ReturnType<typeof fromNodeProviderChain>;
 
 /** The head of an answer to a ranged GET, and its unread body. */
-export interface PartResponse {
-  readonly status: number | undefined;
-  readonly etag: string | undefined;
-  readonly contentRange: string | undefined;
-  readonly contentLength: number | undefined;
+export interface PartResponse extends PartResponseHead {
   /** To be read to its end or destroyed: it holds a connection. */
   readonly body: Readable;
 }
@@ -42,11 +40,6 @@ export interface PartResponse {
 /** No credentials could be had; the cause is the provider's. */
 export class CredentialsError extends Error {
   override readonly name = 'CredentialsError';
-}
-
-/** The server's 200 is not the answer to what was asked. */
-export class NonsenseError extends Error {
-  override readonly name = 'NonsenseError';
 }
 
 // The SDK announces when its later versions will leave a Node version; Sluice pins the version it ships.
@@ -242,9 +235,4 @@ function inArchiveClass(storageClass: string | undefined): boolean {
 function isArchived({ StorageClass, ArchiveStatus, Restore }: HeadObjectCommandOutput): boolean {
   if (!inArchiveClass(StorageClass) && ArchiveStatus === undefined) return false;
   return !/\bongoing-request="false"/.test(Restore ?? '');
-}
-
-/** Some servers leave out the quotes that are part of an entity tag. */
-function quoted(etag: string): string {
-  return etag.endsWith('"') ? etag : `"${etag}"`;
 }

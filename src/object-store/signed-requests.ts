@@ -9,7 +9,7 @@ import type { Clock } from '../runtime/clock.js';
 import { LRUCache } from '../runtime/lru.js';
 import type { ObjectVersion } from './object-store.js';
 import { versionIdentity } from './object-store.js';
-import type { PresignedGet, SignedRequest } from './presigned-get.js';
+import type { Origin, PresignedGet, SignedRequest } from './presigned-get.js';
 
 export type { Origin, SignedRequest } from './presigned-get.js';
 
@@ -71,10 +71,17 @@ export class SignedRequests {
     this.#signings.delete(id);
   }
 
-  /** Signs once for nothing, while nobody waits: the first time takes many times as long. Never rejects. */
-  async warmUp(): Promise<void> {
+  /**
+   * Signs once for nothing, while nobody waits: the first time takes many times as long. Gives the place that requests
+   * go to; undefined when nothing can be signed. Never rejects.
+   */
+  async warmUp(): Promise<Origin | undefined> {
     const version = { endpoint: '', bucket: '', key: 'warm-up', etag: '', size: 0 };
-    await this.#client.presignGet(version, this.#nowMs(), LIFETIME_MAX_MS).catch(() => {});
+    const signing = this.#client.presignGet(version, this.#nowMs(), LIFETIME_MAX_MS);
+    return signing.then(
+      ({ request }) => request.origin,
+      () => undefined,
+    );
   }
 
   #sign(id: string, version: ObjectVersion): Promise<Entry> {
