@@ -44,7 +44,9 @@ void attach_file(const Napi::CallbackInfo& info) {
 }
 
 void file_published(const Napi::CallbackInfo& info) {
-  const auto file = file_of(info, 0);
+  // A thread that writes into the file may not have heard yet that it was closed.
+  const auto file = LocalFiles::shared().find(static_cast<FileId>(integer(info, 0, 1, kUint32Max)));
+  if (!file) return;
   for (const auto& session : Session::running()) session->file_published(*file);
 }
 

@@ -33,7 +33,7 @@ export interface NativeAddon {
   openFile(availability: Int32Array): NativeFileId;
   /** Gives the file the descriptor to read from; duplicated, the caller keeps its own. @throws errno error */
   attachFile(file: NativeFileId, descriptor: number): void;
-  /** Bytes were published: reads that wait for them look again. From any thread that loaded the addon. */
+  /** Bytes were published: reads that wait for them look again. From any thread that loaded the addon; a closed file is let be. */
   filePublished(file: NativeFileId): void;
   /** Forgets the file. Reads that wait for its bytes end with EIO, those under way end as they would. */
   closeFile(file: NativeFileId): void;

@@ -40,9 +40,10 @@ function sources(root: string): Source[] {
     .map((name) => {
       const path = join(root, name);
       const text = readFileSync(path, 'utf8');
-      const imports = [...text.matchAll(/(?:from|import|require)\s*\(?\s*'([^']+)'/g)].map(
-        ([, target]) => target ?? '',
-      );
+      // Worker threads are started from a URL.
+      const imports = [
+        ...text.matchAll(/(?:(?:from|import|require)\s*\(?\s*|new URL\((?=.\.\/))'([^']+)'/g),
+      ].map(([, target]) => target ?? '');
       return { path, text, imports };
     });
 }

@@ -67,6 +67,8 @@ function connectionOf(values: OptionValues, user: User) {
     caBundle: caBundle === undefined ? undefined : resolve(user.workingDir, caBundle),
     requesterPays: values['requester-pays'],
     connectionsMax: values['connections-max'],
+    transferThreads: values['transfer-threads'],
+    idleTimeoutMs: values['connection-idle-timeout'],
     stallTimeoutMs:
       values['stall-timeout'] ?? Math.min(STALL_TIMEOUT_DEFAULT_MS, values['read-deadline'] / 2),
   };

@@ -3,15 +3,22 @@
  * next chunks gather and then go out together: small chunks cost few system calls, the first bytes wait for nobody.
  *
  * Promise: `publish` is called only after the write of those bytes returned, with ever growing ends; `write` asks the
- * transport to wait (by a promise) once `PENDING_BYTES_MAX` are in memory.
+ * transport to wait (by a promise) once `PENDING_BYTES_MAX` are in memory. A transport that borrows the file instead
+ * writes and publishes by itself; `publish` is called for what it reports.
  */
-import { asError } from '../runtime/assert.js';
+import { assert, asError } from '../runtime/assert.js';
+import type { PartTarget } from '../download/target.js';
+import type { LocalPlace } from '../object-store/object-store.js';
 import type { LocalFile } from './sparse-file.js';
+
+/** The local file as one part may use it. */
+export type PlaceOfPart = Omit<LocalPlace, 'advanced'>;
 
 /** With the chunks that are being written, at most as many again: memory is bounded to connections × 4 MiB. */
 const PENDING_BYTES_MAX = 2 * 1024 * 1024;
 
-export class PartWriter {
+export class PartWriter implements PartTarget {
+  readonly lend: (() => LocalPlace) | undefined;
   readonly #file: Pick<LocalFile, 'write'>;
   readonly #publish: (end: number) => void;
   #position: number;
@@ -20,8 +27,17 @@ export class PartWriter {
   #draining: Promise<void> | undefined;
   #error: Error | undefined;
 
-  /** @param publish told the end of what is safely in the file, counted from the start of the object. */
-  constructor(file: Pick<LocalFile, 'write'>, start: number, publish: (end: number) => void) {
+  /**
+   * @param publish told the end of what is safely in the file, counted from the start of the object.
+   * @param borrow gives the file to a transport that writes into it by itself; absent when it is not to be had.
+   */
+  constructor(
+    file: Pick<LocalFile, 'write'>,
+    start: number,
+    publish: (end: number) => void,
+    borrow?: () => PlaceOfPart,
+  ) {
+    this.lend = borrow && (() => this.#lend(borrow));
     this.#file = file;
     this.#position = start;
     this.#publish = publish;
@@ -41,6 +57,20 @@ export class PartWriter {
     this.#position += chunk.length;
     this.#draining ??= this.#drain();
     return this.#pendingBytes >= PENDING_BYTES_MAX ? this.flush() : undefined;
+  }
+
+  /** What was accepted by `write` is in the file: a transport either writes or lends. */
+  #lend(borrow: () => PlaceOfPart): LocalPlace {
+    assert(this.#draining === undefined, 'a file is lent while it is written to');
+    if (this.#error) throw this.#error;
+    return {
+      ...borrow(),
+      advanced: (end) => {
+        if (end <= this.#position) return;
+        this.#position = end;
+        this.#publish(end);
+      },
+    };
   }
 
   /** Forgets what is not being written yet; `position` moves back with it. */

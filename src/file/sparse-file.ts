@@ -22,12 +22,23 @@ export interface LocalFile {
    * during the call only: whoever needs it longer duplicates it. @throws NodeJS.ErrnoException
    */
   lend<T>(use: (descriptor: number) => T): T;
+  /**
+   * Lends the descriptor, for reading and writing, until `release` is called; as `lend` creates the file.
+   * @throws NodeJS.ErrnoException
+   */
+  borrow(): BorrowedFile;
   /** Keeps the descriptor between operations (the state at first), until `park`. */
   unpark(): void;
   /** Gives the descriptor back, now or after the operations in progress, and from then on after each. */
   park(): void;
   /** Deletes the file, by name soon and by content when the last operation ended. Idempotent; nothing may follow. */
   remove(): void;
+}
+
+export interface BorrowedFile {
+  readonly descriptor: number;
+  /** To be called once. */
+  release(): void;
 }
 
 export class SparseFile implements LocalFile {
@@ -80,6 +91,16 @@ export class SparseFile implements LocalFile {
     } finally {
       this.#closeIfUnused();
     }
+  }
+
+  borrow(): BorrowedFile {
+    const descriptor = (this.#fd ??= this.#open());
+    this.#busy += 1;
+    const release = () => {
+      this.#busy -= 1;
+      this.#closeIfUnused();
+    };
+    return { descriptor, release };
   }
 
   unpark(): void {

@@ -51,15 +51,21 @@ interface ReadUnderWay {
   error?: ContentError;
 }
 
+export interface OpenDirectReadsDeps extends StoreDirectReadsDeps {
+  readonly directReads?: DirectReads | undefined;
+  /** Bytes may be published at any moment, by another thread. */
+  readonly beingWritten: boolean;
+}
+
 /** Undefined when there is no such session, or it cannot be given the local file: all reads go through the store then. */
 export function openDirectReads(
   store: DirectlyReadStore,
-  { directReads, ...deps }: StoreDirectReadsDeps & { readonly directReads?: DirectReads | undefined },
+  { directReads, beingWritten, ...deps }: OpenDirectReadsDeps,
 ): StoreDirectReads | undefined {
   if (directReads === undefined) return undefined;
   const opened = new StoreDirectReads(store, directReads, deps);
   const { contiguousBytes, arrivedBytes } = store.availability;
-  if (contiguousBytes + arrivedBytes === 0) return opened;
+  if (contiguousBytes + arrivedBytes === 0 && !beingWritten) return opened;
   try {
     opened.attach();
     return opened;

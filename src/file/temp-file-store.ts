@@ -20,21 +20,15 @@ import { Availability } from '../runtime/availability.js';
 import { ContentError } from './content.js';
 import type { DirectFile } from './direct-reads.js';
 import { PartWriter } from './part-writer.js';
+import type { PlaceOfPart } from './part-writer.js';
 import { RangeWaiters } from './range-waiters.js';
 import type { RangeWaiter, SettleWait, WaitOutcome } from './range-waiters.js';
 import type { LocalFile } from './sparse-file.js';
 import type { Fetcher, TempFileStoreDeps, TempFileStoreOptions } from './store-deps.js';
+import { StoreFile } from './store-file.js';
 import { openDirectReads } from './store-direct-reads.js';
 import type { StoreDirectReads } from './store-direct-reads.js';
-import {
-  abortedError,
-  closedError,
-  deadlineError,
-  diskError,
-  internalError,
-  isNoSpace,
-  staleError,
-} from './store-state.js';
+import { abortedError, closedError, deadlineError, internalError, staleError } from './store-state.js';
 import type { StoreOutcome, StoreState } from './store-state.js';
 
 export interface StoreProgress {
@@ -59,6 +53,7 @@ export class TempFileStore implements DownloadTarget {
   readonly #deps: TempFileStoreDeps;
   readonly #readDeadlineMs: number;
   readonly #file: LocalFile;
+  readonly #storeFile: StoreFile;
   readonly #fetcher: Fetcher;
   readonly #waiters = new RangeWaiters();
   readonly #progressListeners = new Set<(progress: StoreProgress) => void>();
@@ -75,6 +70,7 @@ export class TempFileStore implements DownloadTarget {
     this.#deps = deps;
     this.#readDeadlineMs = options.readDeadlineMs;
     this.#file = deps.createFile(join(options.directory, options.id), version.size);
+    this.#storeFile = new StoreFile(version, this.#file, deps);
     this.#fetcher = deps.createFetcher(this);
     if (this.availability.complete) this.#enter({ kind: 'complete' }, 'the object is empty');
   }
@@ -120,7 +116,9 @@ export class TempFileStore implements DownloadTarget {
   /** Somebody has the object open again. */
   wake(): void {
     this.#file.unpark();
-    this.#direct = openDirectReads(this, { ...this.#deps, file: this.#file });
+    // What was begun before the last close may still be written, and published without asking.
+    const beingWritten = this.#storeFile.isLent;
+    this.#direct = openDirectReads(this, { ...this.#deps, file: this.#file, beingWritten });
   }
 
   /** Nobody has the object open: fetching and direct reads end, the descriptor is given back, what arrived stays. */
@@ -202,11 +200,11 @@ export class TempFileStore implements DownloadTarget {
     const { pageBytes } = this;
     assert(range.start % pageBytes === 0, `a part begins at ${range.start}, inside a page of ${pageBytes}`);
     let publishedPages = range.start;
-    const file = { write: (chunks: readonly Uint8Array[], at: number) => this.#write(chunks, at) };
-    return new PartWriter(file, range.start, (end) => {
+    const publish = (end: number) => {
       this.#publish({ start: publishedPages, end });
       publishedPages = Math.max(publishedPages, Math.floor(end / pageBytes) * pageBytes);
-    });
+    };
+    return new PartWriter(this.#storeFile, range.start, publish, () => this.#lend());
   }
 
   delayed(reason: string): void {
@@ -280,25 +278,23 @@ export class TempFileStore implements DownloadTarget {
     }
   }
 
-  /** @throws ContentError no_space, disk_failed */
-  async #write(chunks: readonly Uint8Array[], offset: number): Promise<void> {
-    const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
-    try {
-      await this.#file.write(chunks, offset).catch((error: unknown) => {
-        if (!isNoSpace(error) || !this.#deps.makeRoom(bytes)) throw error;
-        return this.#file.write(chunks, offset);
-      });
-    } catch (error) {
-      throw diskError(this.version, asError(error));
-    }
+  #lend(): PlaceOfPart {
+    this.#direct?.attach();
+    const { buffer: availability } = this.availability;
+    return {
+      ...this.#storeFile.lend(),
+      availability,
+      nativeFile: this.#direct?.file.id,
+      checksums: undefined,
+    };
   }
 
   #publish(range: ByteRange): void {
     if (this.#state.kind === 'closed') return;
     this.#direct?.attach();
-    const added = this.availability.publish(range);
+    this.availability.publish(range);
     this.#direct?.file.published();
-    if (added > 0) this.#deps.onGrowth();
+    this.#deps.onGrowth();
     this.#delayReason = undefined;
     this.#waiters.wake((wanted) => this.availability.has(wanted));
     const { contiguousBytes, arrivedBytes } = this.availability;

@@ -9,6 +9,13 @@ import { X509Certificate } from 'node:crypto';
 import { asError } from '../runtime/assert.js';
 import { ObjectStoreError } from './errors.js';
 
+export interface Trust {
+  /** PEM, for other threads. */
+  readonly authorities: readonly string[];
+  /** One for all connections: parsing some hundred roots takes 10 ms, too long to repeat at each. */
+  readonly context: SecureContext;
+}
+
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
 /**
@@ -16,12 +23,12 @@ const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
  * as soon as a context names its authorities). Undefined when `path` is: Node's own default then.
  * @throws ObjectStoreError invalid_request
  */
-export async function loadTrust(path: string | undefined): Promise<SecureContext | undefined> {
+export async function loadTrust(path: string | undefined): Promise<Trust | undefined> {
   if (path === undefined) return undefined;
   const extra = process.env['NODE_EXTRA_CA_CERTS'];
   const ca = [...rootCertificates, ...(await readCertificates(path))];
-  // One context for all connections: parsing some hundred roots takes 10 ms, too long to repeat at each.
-  return createSecureContext({ ca: extra ? [...ca, ...(await readCertificates(extra))] : ca });
+  const authorities = extra ? [...ca, ...(await readCertificates(extra))] : ca;
+  return { authorities, context: createSecureContext({ ca: authorities }) };
 }
 
 async function readCertificates(path: string): Promise<readonly string[]> {

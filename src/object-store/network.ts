@@ -14,6 +14,7 @@ import { getProxyForUrl } from 'proxy-from-env';
 import type { Logger } from '../observability/logger.js';
 import { asError } from '../runtime/assert.js';
 import { ObjectStoreError } from './errors.js';
+import type { Origin } from './presigned-get.js';
 
 export interface NetworkOptions {
   readonly socketsMax: number;
@@ -59,8 +60,7 @@ export class NetworkHandler extends NodeHttpHandler {
   }
 
   override async handle(request: Request, requestOptions?: RequestOptions): Response {
-    const port = request.port === undefined ? '' : `:${request.port}`;
-    const proxyUrl = getProxyForUrl(`${request.protocol}//${request.hostname}${port}/`);
+    const proxyUrl = proxyFor(request);
     if (proxyUrl === '') return super.handle(request, requestOptions);
     const proxy = parseProxyUrl(proxyUrl);
     try {
@@ -93,6 +93,18 @@ export class NetworkHandler extends NodeHttpHandler {
     this.#proxied.set(proxy.href, handler);
     return handler;
   }
+}
+
+/** Whether the environment sends requests to this place through a proxy. */
+export function isProxied(origin: Origin): boolean {
+  return proxyFor(origin) !== '';
+}
+
+/** '' for none. An IPv6 address may stand in brackets or not. */
+function proxyFor(place: Pick<Request, 'protocol' | 'hostname' | 'port'>): string {
+  const host = /^[^[].*:/.test(place.hostname) ? `[${place.hostname}]` : place.hostname;
+  const port = place.port === undefined ? '' : `:${place.port}`;
+  return getProxyForUrl(`${place.protocol}//${host}${port}/`);
 }
 
 /**

@@ -96,6 +96,8 @@ export interface LocalPlace {
   readonly checksums: SharedArrayBuffer | undefined;
   /** All bytes of the part up to `end` are in the file and published. Called soon after, not for each advance. */
   advanced(end: number): void;
+  /** Writing failed, with an error of the system. Returns when another attempt may succeed. @throws what `write` would */
+  failed(error: Error): void;
   /** Nothing is written any more. Called once. */
   release(): void;
 }

@@ -1,15 +1,31 @@
 /**
  * Whether an answer to a ranged GET is the one that was asked for: checked before a byte of it is used, since a
- * wrong answer would otherwise become wrong file content.
+ * wrong answer would otherwise become wrong file content. Used on both transports' answers.
  */
 import type { ByteRange, ObjectVersion, PartOutcome } from './object-store.js';
-import { NonsenseError } from './sdk-client.js';
-import type { PartResponse } from './sdk-client.js';
+
+/** What is looked at of the answer. */
+export interface PartResponseHead {
+  readonly status: number | undefined;
+  readonly etag: string | undefined;
+  readonly contentRange: string | undefined;
+  readonly contentLength: number | undefined;
+}
+
+/** The server's answer is not one to what was asked. */
+export class NonsenseError extends Error {
+  override readonly name = 'NonsenseError';
+}
+
+/** Some servers leave out the quotes that are part of an entity tag. */
+export function quoted(etag: string): string {
+  return etag.endsWith('"') ? etag : `"${etag}"`;
+}
 
 /** Undefined when the body is exactly `range` of `version`; else what became of the attempt. */
 export function judgeResponse(
-  response: Omit<PartResponse, 'body'>,
-  version: ObjectVersion,
+  response: PartResponseHead,
+  version: Pick<ObjectVersion, 'etag' | 'size'>,
   range: ByteRange,
 ): PartOutcome | undefined {
   const { status, etag, contentRange, contentLength } = response;

@@ -7,12 +7,14 @@ import type { Clock } from '../runtime/clock.js';
 import { loadTrust } from './ca-bundle.js';
 import { normaliseEndpoint } from './endpoint.js';
 import type { ObjectStoreErrorFacts } from './errors.js';
-import { NetworkHandler } from './network.js';
+import { isProxied, NetworkHandler } from './network.js';
 import { explainFailure } from './s3-errors.js';
 import type { Failure } from './s3-errors.js';
 import { SdkClient, configuredPlace, standardCredentials } from './sdk-client.js';
 import type { SdkClientOptions } from './sdk-client.js';
+import { SignedRequests } from './signed-requests.js';
 import { Slots, splitConnections } from './slots.js';
+import { SocketTransport } from './socket/socket-transport.js';
 
 export interface S3ObjectStoreOptions {
   readonly bucket: string;
@@ -29,6 +31,10 @@ export interface S3ObjectStoreOptions {
   readonly requesterPays: boolean;
   /** At least 2; see `splitConnections`. */
   readonly connectionsMax: number;
+  /** Threads that carry object bytes; 0 for none: all by the SDK then, which is slower. */
+  readonly transferThreads: number;
+  /** Connections for object bytes are closed when idle for so long. */
+  readonly idleTimeoutMs: number;
   /** An attempt of a control call is given up when no byte came for this long. */
   readonly stallTimeoutMs: number;
 }
@@ -70,7 +76,7 @@ export async function openConnection(
     connectTimeoutMs: stallTimeoutMs,
     idleTimeoutMs: stallTimeoutMs,
     tunnelTimeoutMs: stallTimeoutMs,
-    trust,
+    trust: trust?.context,
     logger,
   });
   // Attempts at parts have a stall timer of their own, which knows when it is the sink that is slow.
@@ -79,7 +85,7 @@ export async function openConnection(
     connectTimeoutMs: 0,
     idleTimeoutMs: 0,
     tunnelTimeoutMs: stallTimeoutMs,
-    trust,
+    trust: trust?.context,
     logger,
   });
   const client: SharedClientOptions = {
@@ -92,14 +98,23 @@ export async function openConnection(
   };
   const control = new Lane(controlNetwork, sockets.control, client);
   const data = new Lane(dataNetwork, sockets.data, client);
-  return new S3Connection(dependencies, client, control, data);
+  const threads = options.transferThreads;
+  const idleTimeoutMs = options.idleTimeoutMs;
+  const socket =
+    threads === 0
+      ? undefined
+      : new SocketTransport({ threads, idleTimeoutMs, authorities: trust?.authorities }, logger);
+  return new S3Connection(dependencies, client, control, data, socket);
 }
 
 export class S3Connection {
   readonly #dependencies: S3ObjectStoreDependencies;
   readonly control: Lane;
   readonly data: Lane;
+  /** Sends GETs by itself, see `signedRequests`; undefined when it is not wanted. */
+  readonly socket: SocketTransport | undefined;
   #options: SharedClientOptions;
+  #signedRequests: SignedRequests;
   /** The region was learned from the server, which is believed once. */
   #followed = false;
 
@@ -108,11 +123,14 @@ export class S3Connection {
     options: SharedClientOptions,
     control: Lane,
     data: Lane,
+    socket: SocketTransport | undefined,
   ) {
     this.#dependencies = dependencies;
     this.#options = options;
     this.control = control;
     this.data = data;
+    this.socket = socket;
+    this.#signedRequests = this.#signRequests();
   }
 
   get bucket(): string {
@@ -122,6 +140,11 @@ export class S3Connection {
   /** See `ObjectVersion.endpoint`. */
   get endpoint(): string {
     return this.#options.endpointUrl ?? `aws:${this.#options.region}`;
+  }
+
+  /** For requests that others send; another one once the region was learned, so not to be kept. */
+  get signedRequests(): SignedRequests {
+    return this.#signedRequests;
   }
 
   /** What it means that a call by `client` threw `thrown`. */
@@ -142,7 +165,21 @@ export class S3Connection {
     return bucketRegion === this.#options.region || this.#follow(bucketRegion);
   }
 
+  /**
+   * Opens connections ahead, so many that are idle. What the socket transport does not send goes out by connections
+   * that are opened when they are needed.
+   */
+  async expect(count: number): Promise<void> {
+    const { socket } = this;
+    if (!socket?.usable) return;
+    socket.start();
+    const origin = await this.#signedRequests.warmUp();
+    if (origin !== undefined && !isProxied(origin))
+      socket.expect(origin, Math.min(count, this.data.slots.count));
+  }
+
   close(): void {
+    this.socket?.close();
     this.control.network.destroy();
     this.data.network.destroy();
   }
@@ -157,8 +194,15 @@ export class S3Connection {
     );
     this.#options = { ...this.#options, region };
     for (const lane of [this.control, this.data]) {
-      lane.client = new SdkClient({ ...this.#options, network: lane.network });
+      const { network, client } = lane;
+      lane.client = new SdkClient({ ...this.#options, network, clockOffsetMs: client.clockOffsetMs });
     }
+    this.#signedRequests = this.#signRequests();
     return true;
+  }
+
+  /** By the control client: listings and HEADs, which come before any GET, keep its clock right. */
+  #signRequests(): SignedRequests {
+    return new SignedRequests({ client: this.control.client, clock: this.#dependencies.clock });
   }
 }

@@ -9,7 +9,8 @@ import { messageFor } from './error-messages.js';
 import { ObjectStoreError } from './errors.js';
 import type { ObjectStoreErrorCode, ObjectStoreErrorFacts } from './errors.js';
 import { ProxyRefusedError } from './network.js';
-import { CredentialsError, NonsenseError } from './sdk-client.js';
+import { NonsenseError } from './part-response.js';
+import { CredentialsError } from './sdk-client.js';
 
 /** The call that failed, as far as it is known on this side. */
 export interface FailedCall extends ObjectStoreErrorFacts {

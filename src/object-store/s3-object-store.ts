@@ -19,8 +19,7 @@ import type {
   PartOutcome,
   PartSink,
 } from './object-store.js';
-import { attemptPart, outcomeOf } from './part-fetch.js';
-import type { PartAttempt, PartFetch } from './part-fetch.js';
+import { PartTransports } from './part-transports.js';
 import { openConnection } from './s3-connection.js';
 import type { S3Connection, S3ObjectStoreDependencies, S3ObjectStoreOptions } from './s3-connection.js';
 import type { SdkClient } from './sdk-client.js';
@@ -50,6 +49,7 @@ export async function createS3ObjectStore(
 class S3ObjectStore implements ObjectStore {
   readonly #dependencies: S3ObjectStoreDependencies;
   readonly #connection: S3Connection;
+  readonly #parts: PartTransports;
   /** Ends each call under way. */
   readonly #aborts = new Set<() => void>();
   #closed = false;
@@ -60,6 +60,10 @@ class S3ObjectStore implements ObjectStore {
   constructor(dependencies: S3ObjectStoreDependencies, connection: S3Connection) {
     this.#dependencies = dependencies;
     this.#connection = connection;
+    const onBytes = (bytes: number) => {
+      this.#bytesFetched += bytes;
+    };
+    this.#parts = new PartTransports({ ...dependencies, connection, onBytes });
   }
 
   get endpoint(): string {
@@ -139,19 +143,21 @@ class S3ObjectStore implements ObjectStore {
     return this.#underWay(options.signal, async (signal) => {
       if (!(await slots.acquire(signal))) return { kind: 'aborted' };
       try {
-        const fetch = { version, range, sink: this.#counted(sink), options: { ...options, signal } };
-        const first = await this.#attemptPart(fetch);
-        // A request that went to the wrong region, or was signed with the wrong time, is no attempt that failed.
-        const again = first.kind === 'failed' && this.#connection.learn(first.failure);
-        const attempt = again ? await this.#attemptPart(fetch) : first;
-        return attempt.kind === 'answered' ? attempt.outcome : outcomeOf(attempt.failure);
+        return await this.#parts.fetch({
+          version,
+          range,
+          sink: this.#counted(sink),
+          options: { ...options, signal },
+        });
       } finally {
         slots.release();
       }
     });
   }
 
-  expectFetches(_count: number): void {}
+  expectFetches(count: number): void {
+    void this.#connection.expect(count);
+  }
 
   close(): void {
     this.#closed = true;
@@ -180,15 +186,9 @@ class S3ObjectStore implements ObjectStore {
     });
   }
 
-  #attemptPart(fetch: PartFetch): Promise<PartAttempt> {
-    const { client } = this.#connection.data;
-    const call = { operation: 'get', key: fetch.version.key };
-    const explain = (thrown: unknown) => this.#connection.explain(thrown, client, call);
-    return attemptPart({ client, clock: this.#dependencies.clock, explain }, fetch);
-  }
-
   #counted(sink: PartSink): PartSink {
     return {
+      lend: sink.lend?.bind(sink),
       write: (chunk) => {
         this.#bytesFetched += chunk.length;
         return sink.write(chunk);

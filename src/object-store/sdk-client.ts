@@ -1,16 +1,20 @@
 /**
- * The only importer of the AWS SDK: three calls of one bucket, each a single attempt, in the words of this folder.
- * They throw what the SDK throws; s3-errors.ts explains it. Signing, credentials, endpoints and XML are the SDK's.
+ * The only importer of the AWS SDK: three calls of one bucket, each a single attempt, in the words of this folder, and
+ * the signing of GETs that others send. They throw what the SDK throws; s3-errors.ts explains it. Signing, credentials, endpoints and XML are the SDK's.
  */
 import type { Readable } from 'node:stream';
 import { GetObjectCommand, HeadObjectCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
 import type { HeadObjectCommandOutput, S3ClientConfig, _Object } from '@aws-sdk/client-s3';
 import { fromNodeProviderChain } from '@aws-sdk/credential-providers';
 import type { Logger } from '../observability/logger.js';
-import { asError } from '../runtime/assert.js';
+import { asError, assert } from '../runtime/assert.js';
 import { decodeListedKey } from './key-encoding.js';
 import type { NetworkHandler } from './network.js';
 import type { ByteRange, ListPage, ListRequest, ObjectInfo, ObjectVersion } from './object-store.js';
+import { NonsenseError, quoted } from './part-response.js';
+import type { PartResponseHead } from './part-response.js';
+import { presign, signedRequestOf, unsignedOf } from './presigned-get.js';
+import type { PresignedGet, SdkSigningContext, UnsignedGet } from './presigned-get.js';
 
 export interface SdkClientOptions {
   readonly bucket: string;
@@ -21,16 +25,14 @@ export interface SdkClientOptions {
   /** Undefined: anonymous requests. */
   readonly credentials: CredentialSource | undefined;
   readonly network: NetworkHandler;
+  /** What a client before this one knew; see `clockOffsetMs`. Default 0. */
+  readonly clockOffsetMs?: number | undefined;
 }
 
 export type CredentialSource = ReturnType<typeof fromNodeProviderChain>;
 
 /** The head of an answer to a ranged GET, and its unread body. */
-export interface PartResponse {
-  readonly status: number | undefined;
-  readonly etag: string | undefined;
-  readonly contentRange: string | undefined;
-  readonly contentLength: number | undefined;
+export interface PartResponse extends PartResponseHead {
   /** To be read to its end or destroyed: it holds a connection. */
   readonly body: Readable;
 }
@@ -38,11 +40,6 @@ export interface PartResponse {
 /** No credentials could be had; the cause is the provider's. */
 export class CredentialsError extends Error {
   override readonly name = 'CredentialsError';
-}
-
-/** The server's 200 is not the answer to what was asked. */
-export class NonsenseError extends Error {
-  override readonly name = 'NonsenseError';
 }
 
 // The SDK announces when its later versions will leave a Node version; Sluice pins the version it ships.
@@ -93,12 +90,19 @@ export class SdkClient {
   readonly region: string;
   readonly #client: S3Client;
   readonly #bucket: { readonly Bucket: string; readonly RequestPayer?: 'requester' };
+  readonly #anonymous: boolean;
 
   constructor(options: SdkClientOptions) {
     this.region = options.region;
+    this.#anonymous = options.credentials === undefined;
     this.#client = new S3Client(clientConfig(options));
     const { bucket, requesterPays } = options;
     this.#bucket = requesterPays ? { Bucket: bucket, RequestPayer: 'requester' } : { Bucket: bucket };
+  }
+
+  /** The server's time less this machine's, by the answers so far; requests are signed with it. */
+  get clockOffsetMs(): number {
+    return this.#client.config.systemClockOffset;
   }
 
   async list(request: ListRequest, signal: AbortSignal): Promise<ListPage> {
@@ -159,6 +163,32 @@ export class SdkClient {
       body: answer.Body as Readable,
     };
   }
+
+  /**
+   * The request that `get` would send, without its Range and If-Match, signed in its query at `nowMs` of the server's
+   * time. Sends nothing, but for what credentials and sessions take.
+   */
+  async presignGet(version: ObjectVersion, nowMs: number, lifetimeMsMax: number): Promise<PresignedGet> {
+    const unsigned = await this.#unsignedGet(version);
+    if (this.#anonymous) return { request: signedRequestOf(unsigned.request), expiresMs: Infinity };
+    return presign(unsigned, this.#client.config, nowMs, lifetimeMsMax);
+  }
+
+  /** Lets the SDK make the request, and ends its work where it would sign. */
+  async #unsignedGet({ key, versionId }: ObjectVersion): Promise<UnsignedGet> {
+    const command = new GetObjectCommand({ ...this.#bucket, Key: key, VersionId: versionId });
+    let unsigned: UnsignedGet | undefined;
+    command.middlewareStack.addRelativeTo(
+      (_next: unknown, context: SdkSigningContext) => async (args: { readonly request?: unknown }) => {
+        unsigned = unsignedOf(args.request, context);
+        return { response: undefined, output: { $metadata: {} } };
+      },
+      { name: 'takeUnsigned', relation: 'before', toMiddleware: 'httpSigningMiddleware' },
+    );
+    await this.#client.send(command);
+    assert(unsigned !== undefined, 'the SDK comes to its signing step');
+    return unsigned;
+  }
 }
 
 function clientConfig(options: SdkClientOptions): S3ClientConfig {
@@ -173,6 +203,7 @@ function clientConfig(options: SdkClientOptions): S3ClientConfig {
     responseChecksumValidation: 'WHEN_REQUIRED',
   };
   if (options.endpointUrl !== undefined) config.endpoint = options.endpointUrl;
+  if (options.clockOffsetMs !== undefined) config.systemClockOffset = options.clockOffsetMs;
   if (options.credentials) return { ...config, credentials: options.credentials };
   return {
     ...config,
@@ -204,9 +235,4 @@ function inArchiveClass(storageClass: string | undefined): boolean {
 function isArchived({ StorageClass, ArchiveStatus, Restore }: HeadObjectCommandOutput): boolean {
   if (!inArchiveClass(StorageClass) && ArchiveStatus === undefined) return false;
   return !/\bongoing-request="false"/.test(Restore ?? '');
-}
-
-/** Some servers leave out the quotes that are part of an entity tag. */
-function quoted(etag: string): string {
-  return etag.endsWith('"') ? etag : `"${etag}"`;
 }

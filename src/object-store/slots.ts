@@ -5,11 +5,13 @@
 import { assert } from '../runtime/assert.js';
 
 export class Slots {
+  readonly count: number;
   #free: number;
   readonly #waiting = new Set<() => void>();
 
   constructor(count: number) {
     assert(Number.isInteger(count) && count >= 1, `${count} slots`);
+    this.count = count;
     this.#free = count;
   }
 

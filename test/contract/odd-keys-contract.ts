@@ -9,7 +9,7 @@ interface OddKey {
   readonly exception?: ContractException;
 }
 
-const ODD_KEYS: readonly OddKey[] = [
+export const ODD_KEYS: readonly OddKey[] = [
   { title: 'spaces', key: ' a  b ' },
   { title: 'a plus sign', key: 'a+b +' },
   { title: 'percent signs and what looks like an escape', key: '100%/%41%zz%' },

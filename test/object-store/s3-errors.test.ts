@@ -3,7 +3,8 @@ import t from 'tap';
 import { AbortedWait } from '../../src/object-store/abort.js';
 import type { ObjectStoreErrorCode } from '../../src/object-store/errors.js';
 import { explainFailure } from '../../src/object-store/s3-errors.js';
-import { CredentialsError, NonsenseError } from '../../src/object-store/sdk-client.js';
+import { NonsenseError } from '../../src/object-store/part-response.js';
+import { CredentialsError } from '../../src/object-store/sdk-client.js';
 import { SimulatedClock } from '../support/simulated-clock.js';
 
 const CALL = { operation: 'list', bucket: 'b', endpoint: 'aws:us-east-1', region: 'us-east-1' };

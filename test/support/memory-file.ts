@@ -45,6 +45,10 @@ export class MemoryFile implements LocalFile {
     return use(this.#hooks.descriptor());
   }
 
+  borrow(): never {
+    throw new Error('a file in memory is not written by others');
+  }
+
   unpark(): void {}
 
   park(): void {}
@@ -63,6 +67,10 @@ export class HoleFile implements LocalFile {
   async write(): Promise<void> {}
 
   lend(): never {
+    throw new Error('a hole has no descriptor');
+  }
+
+  borrow(): never {
     throw new Error('a hole has no descriptor');
   }
 

@@ -87,6 +87,8 @@ export function storeOptions(endpointUrl: string | undefined): S3ObjectStoreOpti
     caBundle: undefined,
     requesterPays: false,
     connectionsMax: 8,
+    transferThreads: 1,
+    idleTimeoutMs: 5_000,
     stallTimeoutMs: 10_000,
   };
 }

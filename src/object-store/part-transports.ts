@@ -1,0 +1,119 @@
+/**
+ * Fetches one part by the transport that fits it: the socket transport, which is fast and knows only the ordinary case,
+ * or the SDK's path, which knows all others (proxies, redirects, encoded bodies, answers that need explaining). Used by
+ * s3-object-store.ts.
+ *
+ * An answer that the socket transport cannot deal with brought no byte into the file; the part is asked for again by
+ * the SDK's path within the same attempt. When that happens again and again, the socket transport rests for a while.
+ */
+import type { Logger } from '../observability/logger.js';
+import type { Clock } from '../runtime/clock.js';
+import type { LocalPlace, PartOutcome } from './object-store.js';
+import { isProxied } from './network.js';
+import { attemptPart, outcomeOf } from './part-fetch.js';
+import type { PartAttempt, PartFetch } from './part-fetch.js';
+import type { SignedRequest } from './presigned-get.js';
+import type { S3Connection } from './s3-connection.js';
+import { LocalWriteError } from './socket/socket-transport.js';
+import type { SocketOutcome } from './socket/socket-transport.js';
+
+export interface PartTransportsDeps {
+  readonly connection: S3Connection;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Bytes arrived in a file that was lent. */
+  readonly onBytes: (bytes: number) => void;
+}
+
+/** One unusual answer may be an accident; from so many in a row on, the server or something before it is like that. */
+const UNUSUAL_MAX = 3;
+/** Then each part would cost two requests; whatever it was may be over by then. */
+const REST_MS = 60_000;
+/** What may stand in a header: an entity tag out of a listing could hold anything. */
+const PLAIN = /^[\x21-\x7e]+$/;
+
+export class PartTransports {
+  readonly #deps: PartTransportsDeps;
+  #unusual = 0;
+  #restUntilMs = -Infinity;
+
+  constructor(deps: PartTransportsDeps) {
+    this.#deps = deps;
+  }
+
+  /** One attempt, with a connection to be had. Rejects only with what the sink threw. */
+  async fetch(fetch: PartFetch): Promise<PartOutcome> {
+    const outcome = await this.#bySocket(fetch);
+    if (outcome !== undefined && outcome.kind !== 'unusual') {
+      this.#unusual = 0;
+      return outcome;
+    }
+    if (outcome?.kind === 'unusual') this.#onUnusual(fetch, outcome);
+    return this.#bySdk(fetch);
+  }
+
+  /** Undefined when it is nothing for the socket transport. */
+  async #bySocket({ version, range, sink, options }: PartFetch): Promise<SocketOutcome | undefined> {
+    const { connection, clock } = this.#deps;
+    const { socket } = connection;
+    if (sink.lend === undefined || !socket?.usable || clock.nowMs() < this.#restUntilMs) return undefined;
+    if (!PLAIN.test(version.etag)) return undefined;
+    let request: SignedRequest | undefined;
+    try {
+      request = await connection.signedRequests.get(version);
+    } catch {
+      // No credentials: the SDK's path finds the same, and explains it.
+    }
+    if (request === undefined || isProxied(request.origin)) return undefined;
+    const place = this.#counted(sink.lend(), range.start);
+    try {
+      return await socket.fetch({ request, version, range, place, options });
+    } catch (error) {
+      if (!(error instanceof LocalWriteError)) throw error;
+      place.failed(error);
+      return { kind: 'short', cause: error };
+    } finally {
+      place.release();
+    }
+  }
+
+  async #bySdk(fetch: PartFetch): Promise<PartOutcome> {
+    const first = await this.#attempt(fetch);
+    // A request that went to the wrong region, or was signed with the wrong time, is no attempt that failed.
+    const again = first.kind === 'failed' && this.#deps.connection.learn(first.failure);
+    const attempt = again ? await this.#attempt(fetch) : first;
+    return attempt.kind === 'answered' ? attempt.outcome : outcomeOf(attempt.failure);
+  }
+
+  #attempt(fetch: PartFetch): Promise<PartAttempt> {
+    const { connection, clock } = this.#deps;
+    const { client } = connection.data;
+    const call = { operation: 'get', key: fetch.version.key };
+    return attemptPart(
+      { client, clock, explain: (thrown) => connection.explain(thrown, client, call) },
+      fetch,
+    );
+  }
+
+  #onUnusual({ version }: PartFetch, { reason, status }: Extract<SocketOutcome, { kind: 'unusual' }>): void {
+    const { connection, clock, logger } = this.#deps;
+    if (status === 401 || status === 403) connection.signedRequests.forget(version);
+    this.#unusual += 1;
+    if (this.#unusual < UNUSUAL_MAX) return;
+    this.#unusual = 0;
+    this.#restUntilMs = clock.nowMs() + REST_MS;
+    logger.warn({ key: version.key, reason }, 'objects arrive by the slower transport for a minute');
+  }
+
+  #counted(place: LocalPlace, start: number): LocalPlace {
+    let counted = start;
+    return {
+      ...place,
+      advanced: (end) => {
+        this.#deps.onBytes(end - counted);
+        counted = end;
+        place.advanced(end);
+      },
+    };
+  }
+}

@@ -1,0 +1,208 @@
+/**
+ * The fast transport of object bytes: plain HTTP/1.1 in worker threads, from the socket straight into the local file.
+ * This is its main-thread side: hands each fetch to a worker, and reports what became of it. Made by s3-connection.ts;
+ * s3-object-store.ts decides what goes here, and does over by the SDK's path what comes back as 'unusual'.
+ *
+ * Promise: a fetch resolves once, when its file is not touched any more, whatever becomes of its worker.
+ */
+import { Worker } from 'node:worker_threads';
+import { unreachable } from '../../runtime/assert.js';
+import type { Logger } from '../../observability/logger.js';
+import type { ByteRange, FetchOptions, LocalPlace, ObjectVersion, PartOutcome } from '../object-store.js';
+import type { Origin, SignedRequest } from '../presigned-get.js';
+import type { FromWorker, ToWorker, WorkerOutcome, WorkerSettings } from './messages.js';
+
+export interface SocketTransportOptions extends WorkerSettings {
+  /** Worker threads, 1 or more. */
+  readonly threads: number;
+}
+
+export interface SocketFetch {
+  /** If-Match and Range are added here. */
+  readonly request: SignedRequest;
+  readonly version: ObjectVersion;
+  readonly range: ByteRange;
+  readonly place: LocalPlace;
+  readonly options: FetchOptions;
+}
+
+export type SocketOutcome = PartOutcome | Extract<WorkerOutcome, { readonly kind: 'unusual' }>;
+
+/** The local file could not be written, with the code of the system's error. */
+export class LocalWriteError extends Error {
+  override readonly name = 'LocalWriteError';
+  readonly code: string | undefined;
+
+  constructor(message: string, code: string | undefined) {
+    super(message);
+    this.code = code;
+  }
+}
+
+interface UnderWay {
+  readonly advanced: (end: number) => void;
+  readonly ended: (outcome: WorkerOutcome) => void;
+}
+
+interface Lane {
+  readonly worker: Worker;
+  readonly underWay: Map<number, UnderWay>;
+}
+
+const WORKER = new URL('./worker.js', import.meta.url);
+/** A thread fails by a bug alone; the next one may meet it again. */
+const CRASHES_MAX = 3;
+const USER_AGENT = 'sluice';
+
+export class SocketTransport {
+  readonly #options: SocketTransportOptions;
+  readonly #logger: Logger;
+  #lanes: Lane[] = [];
+  #idLast = 0;
+  #crashes = 0;
+  #closed = false;
+
+  constructor(options: SocketTransportOptions, logger: Logger) {
+    this.#options = options;
+    this.#logger = logger;
+  }
+
+  /** False once its threads failed too often to be trusted. */
+  get usable(): boolean {
+    return !this.#closed && this.#crashes < CRASHES_MAX;
+  }
+
+  /** Starts the threads, which takes some 50 ms, ahead of the first fetch. */
+  start(): void {
+    while (!this.#closed && this.#lanes.length < this.#options.threads) this.#lanes.push(this.#startLane());
+  }
+
+  /** Have so many connections open that are idle. */
+  expect(origin: Origin, count: number): void {
+    this.start();
+    const share = Math.ceil(count / this.#lanes.length);
+    for (const { worker } of this.#lanes) post(worker, { kind: 'expect', origin, count: share });
+  }
+
+  /** @throws LocalWriteError */
+  fetch(fetch: SocketFetch): Promise<SocketOutcome> {
+    this.start();
+    // The one with the fewest under way is the one that is most likely to have an idle connection.
+    const lane = this.#lanes.toSorted((a, b) => a.underWay.size - b.underWay.size)[0];
+    if (lane === undefined || this.#closed || fetch.options.signal.aborted)
+      return Promise.resolve({ kind: 'aborted' });
+    return new Promise((resolve, reject) => this.#begin(lane, fetch, resolve, reject));
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const { worker } of this.#lanes) post(worker, { kind: 'close' });
+  }
+
+  #begin(
+    { worker, underWay }: Lane,
+    { request, version, range, place, options }: SocketFetch,
+    resolve: (outcome: SocketOutcome) => void,
+    reject: (error: Error) => void,
+  ): void {
+    this.#idLast += 1;
+    const id = this.#idLast;
+    const onAbort = () => post(worker, { kind: 'abort', id });
+    underWay.set(id, {
+      advanced: (end) => place.advanced(end),
+      ended: (outcome) => {
+        underWay.delete(id);
+        options.signal.removeEventListener('abort', onAbort);
+        if (outcome.kind === 'local') reject(new LocalWriteError(outcome.message, outcome.code));
+        else resolve(toOutcome(outcome));
+      },
+    });
+    options.signal.addEventListener('abort', onAbort, { once: true });
+    options.onCut?.((end) => post(worker, { kind: 'cut', id, end }));
+    const { descriptor, availability, nativeFile, checksums } = place;
+    const { etag, size } = version;
+    const { stallTimeoutMs } = options;
+    const file = { descriptor, availability, nativeFile, checksums };
+    const { origin } = request;
+    const text = requestText(request, etag, range);
+    post(worker, { kind: 'fetch', id, origin, request: text, range, etag, size, ...file, stallTimeoutMs });
+  }
+
+  #startLane(): Lane {
+    const { authorities, idleTimeoutMs } = this.#options;
+    const worker = new Worker(WORKER, {
+      workerData: { authorities, idleTimeoutMs } satisfies WorkerSettings,
+    });
+    const lane: Lane = { worker, underWay: new Map() };
+    worker.unref();
+    worker.on('message', (message: FromWorker) => this.#onMessage(lane, message));
+    worker.on('error', (err) => {
+      this.#crashes += 1;
+      this.#logger.error({ err }, 'a transport thread failed');
+    });
+    worker.on('exit', () => {
+      this.#lanes = this.#lanes.filter((other) => other !== lane);
+      const message = 'the transport thread ended';
+      const outcome = this.#closed
+        ? ({ kind: 'aborted' } as const)
+        : ({ kind: 'unreachable', message } as const);
+      for (const { ended } of lane.underWay.values()) ended(outcome);
+    });
+    return lane;
+  }
+
+  #onMessage({ underWay }: Lane, message: FromWorker): void {
+    switch (message.kind) {
+      case 'advanced':
+        for (const [id, end] of message.ends) underWay.get(id)?.advanced(end);
+        return;
+      case 'ended': {
+        const fetch = underWay.get(message.id);
+        fetch?.advanced(message.end);
+        return fetch?.ended(message.outcome);
+      }
+      default:
+        unreachable(message);
+    }
+  }
+}
+
+function post(worker: Worker, message: ToWorker): void {
+  worker.postMessage(message);
+}
+
+function requestText({ target, hostHeader, headers }: SignedRequest, etag: string, range: ByteRange): string {
+  const lines = [
+    `GET ${target} HTTP/1.1`,
+    `Host: ${hostHeader}`,
+    `If-Match: ${etag}`,
+    `Range: bytes=${range.start}-${range.end - 1}`,
+    'Accept-Encoding: identity',
+    `User-Agent: ${USER_AGENT}`,
+    ...headers.map(([name, value]) => `${name}: ${value}`),
+  ];
+  return `${lines.join('\r\n')}\r\n\r\n`;
+}
+
+function toOutcome(outcome: Exclude<WorkerOutcome, { readonly kind: 'local' }>): SocketOutcome {
+  switch (outcome.kind) {
+    case 'short':
+    case 'broken':
+    case 'unreachable': {
+      const { message, code } = outcome;
+      return {
+        kind: outcome.kind,
+        cause: Object.assign(new Error(message), code === undefined ? {} : { code }),
+      };
+    }
+    case 'complete':
+    case 'changed':
+    case 'aborted':
+    case 'throttled':
+    case 'unusual':
+      return outcome;
+    default:
+      return unreachable(outcome);
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * What a worker thread of the transport does with the messages of the main thread; worker.ts runs it. Reports each end
+ * at once, and progress a little later, for all fetches together: readers that wait natively hear of it without that.
+ */
+import type { Clock } from '../../runtime/clock.js';
+import { unreachable } from '../../runtime/assert.js';
+import { ConnectionPool } from './connection-pool.js';
+import type { ConnectionPoolOptions } from './connection-pool.js';
+import { Exchange } from './exchange.js';
+import type { ExchangeDeps } from './exchange.js';
+import type { FromWorker, ToWorker, WorkerOutcome } from './messages.js';
+
+export interface WorkerCoreDeps {
+  readonly clock: Clock;
+  readonly filePublished: (nativeFile: number) => void;
+  readonly post: (message: FromWorker) => void;
+}
+
+/** Long enough to gather the progress of many reads of a socket, short against a round trip. */
+const PROGRESS_INTERVAL_MS = 2;
+
+export class WorkerCore {
+  readonly #deps: WorkerCoreDeps;
+  readonly #pool: ConnectionPool;
+  readonly #exchangeDeps: ExchangeDeps;
+  readonly #exchanges = new Map<number, Exchange>();
+  readonly #advanced = new Set<Exchange>();
+
+  constructor(deps: WorkerCoreDeps, options: ConnectionPoolOptions) {
+    this.#deps = deps;
+    this.#pool = new ConnectionPool(deps.clock, options);
+    this.#exchangeDeps = {
+      clock: deps.clock,
+      pool: this.#pool,
+      filePublished: deps.filePublished,
+      onAdvanced: (exchange) => this.#onAdvanced(exchange),
+      onEnded: (exchange, outcome) => this.#onEnded(exchange, outcome),
+    };
+  }
+
+  /** Open connections, and those being opened. */
+  get connections(): number {
+    return this.#pool.count;
+  }
+
+  handle(message: ToWorker): void {
+    switch (message.kind) {
+      case 'fetch': {
+        const exchange = new Exchange(message, this.#exchangeDeps);
+        this.#exchanges.set(message.id, exchange);
+        return exchange.start();
+      }
+      // One that ended meanwhile is not there any more.
+      case 'cut':
+        return this.#exchanges.get(message.id)?.cut(message.end);
+      case 'abort':
+        return this.#exchanges.get(message.id)?.abort();
+      case 'expect':
+        return this.#pool.expect(message.origin, message.count);
+      case 'close':
+        for (const exchange of this.#exchanges.values()) exchange.abort();
+        return this.#pool.close();
+      default:
+        unreachable(message);
+    }
+  }
+
+  #onAdvanced(exchange: Exchange): void {
+    if (this.#advanced.size === 0) this.#deps.clock.after(PROGRESS_INTERVAL_MS, () => this.#report());
+    this.#advanced.add(exchange);
+  }
+
+  #report(): void {
+    const ends = Array.from(this.#advanced, ({ id, position }) => [id, position] as const);
+    this.#advanced.clear();
+    if (ends.length > 0) this.#deps.post({ kind: 'advanced', ends });
+  }
+
+  #onEnded(exchange: Exchange, outcome: WorkerOutcome): void {
+    this.#exchanges.delete(exchange.id);
+    this.#advanced.delete(exchange);
+    this.#deps.post({ kind: 'ended', id: exchange.id, end: exchange.position, outcome });
+  }
+}

@@ -1,0 +1,37 @@
+/** A worker thread of the socket transport; started by socket-transport.ts. */
+import { createSecureContext } from 'node:tls';
+import { parentPort, workerData } from 'node:worker_threads';
+import { assert } from '../../runtime/assert.js';
+import { systemClock } from '../../runtime/clock.js';
+import { loadNativeAddon, NativeAddonError } from '../../native.js';
+import type { ToWorker, WorkerSettings } from './messages.js';
+import { WorkerCore } from './worker-core.js';
+
+const { authorities, idleTimeoutMs } = workerData as WorkerSettings;
+assert(parentPort !== null, 'the transport runs in a worker thread');
+const port = parentPort;
+
+const core = new WorkerCore(
+  { clock: systemClock, filePublished: filePublisher(), post: (message) => port.postMessage(message) },
+  {
+    // One context for all connections: parsing some hundred roots takes 10 ms.
+    trust: authorities === undefined ? undefined : createSecureContext({ ca: [...authorities] }),
+    idleTimeoutMs,
+  },
+);
+port.on('message', (message: ToWorker) => {
+  core.handle(message);
+  // What was posted before still arrives; then nothing keeps the thread.
+  if (message.kind === 'close') port.close();
+});
+
+/** Without the addon nobody reads natively, and no file has a number that could be told. */
+function filePublisher(): (nativeFile: number) => void {
+  try {
+    const addon = loadNativeAddon();
+    return (nativeFile) => addon.filePublished(nativeFile);
+  } catch (error) {
+    if (error instanceof NativeAddonError) return () => {};
+    throw error;
+  }
+}
