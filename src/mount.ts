@@ -61,6 +61,7 @@ export async function mountBucket(config: MountConfig, deps: MountDeps): Promise
     // What is wrong on this machine is said before anybody waits for the network.
     await layers.session.prepare();
     await objectStore.check(config.prefix, deps.signal);
+    layers.filesystem.rehearse();
     await layers.session.mount();
     return serve(config, deps, objectStore, folder, layers);
   } catch (error) {

@@ -2,20 +2,21 @@
  * Listings of directories: fetched page by page, one flight per directory however many ask, kept while memory allows
  * and relied on for the metadata TTL. Called by name-lookup.ts and the filesystem.
  *
- * A cached listing pins its nodes. Its entries were valid when their page was asked for; the absence of a name was
+ * A cached listing pins its nodes. It may be the beginning of a large directory, which a lookup brought along: it
+ * answers for the names it covers and is never shown as the directory. Its entries were valid when their page was asked for; the absence of a name was
  * when the first page was. A listing that failed half way leaves nothing behind.
  */
 import { LRUCache } from '../runtime/lru.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Logger } from '../observability/logger.js';
 import type { ListPage, ObjectInfo, ObjectStore } from '../object-store/object-store.js';
-import { DirectoryListing } from './directory-listing.js';
+import { CoveredNames, DirectoryListing } from './directory-listing.js';
 import type { ListedDirectory, ListedName } from './directory-listing.js';
 import { FilesystemError } from './errors.js';
 import { Flights } from './flights.js';
 import type { Flight } from './flights.js';
 import { HiddenKeys } from './hidden-keys.js';
-import { childPath, directoryPrefix } from './keys.js';
+import { childPath, directoryPrefix, nameOf } from './keys.js';
 import type { Platform } from './keys.js';
 import type { Node, NodeFacts, NodeTable } from './node-table.js';
 
@@ -42,6 +43,8 @@ export interface Listing {
   readonly nodes: readonly Node[];
   readonly exists: boolean;
   readonly checkedMs: number;
+  /** Undefined: all of them. Else the listing is the beginning of one, and knows only of these names. */
+  readonly covered: CoveredNames | undefined;
 }
 
 export class DirectoryCache {
@@ -75,9 +78,14 @@ export class DirectoryCache {
 
   /** The complete listing of `path`, when it is young enough to rely on. */
   fresh(path: string): Listing | undefined {
-    const listing = this.#listings.get(path);
-    if (!listing) return undefined;
-    return this.#deps.clock.nowMs() - listing.checkedMs < this.#options.metadataTtlMs ? listing : undefined;
+    const listing = this.#young(path);
+    return listing?.covered ? undefined : listing;
+  }
+
+  /** A listing of `path` that would show `name` if it were there, young enough to rely on. */
+  freshAbout(path: string, name: string): Listing | undefined {
+    const listing = this.#young(path);
+    return listing?.covered?.has(name) === false ? undefined : listing;
   }
 
   /** A fresh listing, from memory or from the object store. @throws ObjectStoreError, FilesystemError */
@@ -85,11 +93,15 @@ export class DirectoryCache {
     return this.fresh(path) ?? this.#flights.share(path, (flight) => this.#fetch(path, flight));
   }
 
-  /** Takes in a listing of `path` that came as one complete page, asked for at `checkedMs`. */
+  /** Takes in the first page of a listing of `path`, asked for at `checkedMs`: all of it, or its beginning. */
   accept(path: string, page: ListPage, checkedMs: number): void {
-    const listing = new DirectoryListing(directoryPrefix(this.#options.prefix, path), this.#options.platform);
+    const prefix = directoryPrefix(this.#options.prefix, path);
+    const listing = new DirectoryListing(prefix, this.#options.platform);
     listing.add(page, checkedMs);
-    this.#takeIn(path, listing.finish(), checkedMs, (sentMs) => sentMs);
+    const isWhole = page.continuation === undefined;
+    const covered = isWhole ? undefined : CoveredNames.of(prefix, page);
+    if (isWhole) this.#takeIn(path, listing.finish(), checkedMs, (sentMs) => sentMs);
+    else if (covered && !this.fresh(path)) this.#takeInBeginning(path, listing.finish(), covered, checkedMs);
   }
 
   /** The next question about `path` or a name in it goes to the object store. */
@@ -141,21 +153,37 @@ export class DirectoryCache {
     const shown = listed.names.map((entry) =>
       nodes.showPinned(childPath(path, entry.name), factsOf(entry), checked(entry.checkedMs)),
     );
-    const listing: Listing = { nodes: shown, exists, checkedMs };
+    const listing: Listing = { nodes: shown, exists, checkedMs, covered: undefined };
     this.#keep(path, listing);
     return listing;
+  }
+
+  /** What a lookup learnt of a large directory on the way. A name at the edge of the page may be a directory behind it. */
+  #takeInBeginning(path: string, listed: ListedDirectory, covered: CoveredNames, checkedMs: number): void {
+    const nodes = listed.names
+      .filter(({ name }) => covered.has(name))
+      .map((entry) => this.#deps.nodes.showPinned(childPath(path, entry.name), factsOf(entry), checkedMs));
+    this.#keep(path, { nodes, exists: true, checkedMs, covered });
+  }
+
+  #young(path: string): Listing | undefined {
+    const listing = this.#listings.get(path);
+    if (!listing) return undefined;
+    return this.#deps.clock.nowMs() - listing.checkedMs < this.#options.metadataTtlMs ? listing : undefined;
   }
 
   /** The nodes are pinned for the listing: they stay so if it is kept. */
   #keep(path: string, listing: Listing): void {
     const { nodes } = this.#deps;
-    const { checkedMs } = listing;
+    const { checkedMs, covered } = listing;
     const before = this.#listings.peek(path);
     const isOlder = before !== undefined && before.checkedMs > checkedMs;
     if (!isOlder) {
       // Names of the listing before that this one lacks are gone; those it has were just checked or replaced.
       for (const node of before?.nodes ?? []) {
-        if (node.attached && node.checkedMs < checkedMs) nodes.remove(node.path, checkedMs);
+        const isGone =
+          node.attached && node.checkedMs < checkedMs && covered?.has(nameOf(node.path)) !== false;
+        if (isGone) nodes.remove(node.path, checkedMs);
       }
       this.#listings.delete(path);
       if (listing.exists && listing.nodes.length < this.#options.cachedEntriesMax) {

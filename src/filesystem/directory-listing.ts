@@ -82,3 +82,34 @@ export class DirectoryListing {
     if (!this.#hiddenExamples.has(reason)) this.#hiddenExamples.set(reason, { key, reason });
   }
 }
+
+/** The part of a directory that the first page of its listing speaks for: the names before its last key. */
+export class CoveredNames {
+  readonly #prefix: string;
+  readonly #last: string;
+
+  private constructor(prefix: string, last: string) {
+    this.#prefix = prefix;
+    this.#last = last;
+  }
+
+  /** Undefined when the page is not in byte order (directory buckets list in none): it speaks for nothing then. */
+  static of(prefix: string, { objects, prefixes }: ListPage): CoveredNames | undefined {
+    const keys = objects.map(({ key }) => key);
+    if (!isSorted(keys) || !isSorted(prefixes)) return undefined;
+    const last = [keys.at(-1), prefixes.at(-1)]
+      .filter((key) => key !== undefined)
+      .sort(compareNames)
+      .at(-1);
+    return last === undefined ? undefined : new CoveredNames(prefix, last);
+  }
+
+  /** True when both of a name's keys, the file's and behind it the directory's, would have come by now. */
+  has(name: string): boolean {
+    return compareNames(`${this.#prefix}${name}/`, this.#last) <= 0;
+  }
+}
+
+function isSorted(keys: readonly string[]): boolean {
+  return keys.every((key, at) => at === 0 || compareNames(keys[at - 1]!, key) < 0);
+}

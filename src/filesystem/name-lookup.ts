@@ -28,6 +28,9 @@ export interface NameLookupOptions {
   readonly absentMax: number;
 }
 
+/** Any name would do; that it is remembered as absent should surprise nobody. */
+const REHEARSED_NAME = '.sluice-rehearsal';
+
 export class NameLookup {
   readonly #deps: NameLookupDeps;
   readonly #options: NameLookupOptions;
@@ -51,9 +54,17 @@ export class NameLookup {
     const path = childPath(parent, name);
     const key = `${this.#options.prefix}${path}`;
     if (problem !== undefined || !fitsBytes(key, KEY_BYTES_MAX)) return undefined;
-    const known = this.#fromMemory(parent, path);
+    const known = this.#fromMemory(parent, name, path);
     if (known) return known === 'absent' ? undefined : known;
     return this.#flights.share(path, (flight) => this.#ask(path, key, flight));
+  }
+
+  /**
+   * Asks for a name that nobody waits for. The first lookup of a mount would else open connections and run through
+   * code that has never run, each at the cost of about a round trip. Its failure is nobody's: the next lookup meets it.
+   */
+  rehearse(): void {
+    this.find('', REHEARSED_NAME).catch(() => {});
   }
 
   /** The next question about `path` goes to the object store. */
@@ -68,10 +79,10 @@ export class NameLookup {
   }
 
   /** The latest evidence about `path`, when it is fresh; undefined when it must be asked for. */
-  #fromMemory(parent: string, path: string): Node | 'absent' | undefined {
+  #fromMemory(parent: string, name: string, path: string): Node | 'absent' | undefined {
     const freshSinceMs = this.#deps.clock.nowMs() - this.#options.metadataTtlMs;
     const node = this.#deps.nodes.attached(path);
-    const listing = this.#deps.directories.fresh(parent);
+    const listing = this.#deps.directories.freshAbout(parent, name);
     if (node && node.checkedMs > freshSinceMs && node.checkedMs >= (listing?.checkedMs ?? node.checkedMs)) {
       return node;
     }
@@ -83,20 +94,22 @@ export class NameLookup {
   async #ask(path: string, key: string, flight: Flight): Promise<Node | undefined> {
     const { objectStore, nodes } = this.#deps;
     const { signal } = flight;
+    // A directory needs the listing alone: it goes first, and has the connection that is ready if there is only one.
+    const listing = fitsBytes(`${key}/`, KEY_BYTES_MAX)
+      ? objectStore.list({ prefix: `${key}/`, delimiter: '/', signal })
+      : undefined;
     const head = objectStore.head(key, signal);
-    // Its failure is met below, unless the listing decides before.
+    // Its failure is met below, unless the listing decides before. It runs to its end then: to abort it would cost the
+    // connection, which the next lookup would have to open again.
     head.catch(() => {});
     let page: ListPage | undefined;
-    if (fitsBytes(`${key}/`, KEY_BYTES_MAX)) {
-      try {
-        page = await objectStore.list({ prefix: `${key}/`, delimiter: '/', signal });
-      } catch (error) {
-        flight.abort();
-        throw error;
-      }
+    try {
+      page = await listing;
+    } catch (error) {
+      flight.abort();
+      throw error;
     }
     if (page && page.objects.length + page.prefixes.length > 0) {
-      flight.abort();
       return this.#showDirectory(path, key, page, flight.checkedMs());
     }
     const object: ObjectInfo | undefined = await head;
@@ -112,7 +125,7 @@ export class NameLookup {
 
   #showDirectory(path: string, key: string, page: ListPage, checkedMs: number): Node {
     this.#absent.delete(path);
-    if (page.continuation === undefined) this.#deps.directories.accept(path, page, checkedMs);
+    this.#deps.directories.accept(path, page, checkedMs);
     const marker = page.objects.find((object) => object.key === `${key}/`);
     const facts = { kind: 'directory', modifiedMs: marker?.lastModifiedMs } as const;
     return this.#deps.nodes.show(path, facts, checkedMs);

@@ -108,6 +108,11 @@ export class ReadOnlyFilesystem implements Filesystem {
     );
   }
 
+  /** Gets ready for the first lookup, without waiting: to be called when the object store is known to answer. */
+  rehearse(): void {
+    this.#names.rehearse();
+  }
+
   async lookup(parent: NodeId, name: string): Promise<NodeEntry> {
     const directory = this.#directoryNode(parent);
     const node = await translated(this.#names.find(directory.path, name));

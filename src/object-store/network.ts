@@ -4,7 +4,8 @@
  * @smithy/node-http-handler, hpagent and proxy-from-env. One handler serves one kind of request (control or data);
  * requests for credentials (STS, SSO) go through the control handler too.
  */
-import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpAgent, IncomingMessage } from 'node:http';
+import type { ClientRequest } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import type { SecureContext } from 'node:tls';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
@@ -60,6 +61,12 @@ export class NetworkHandler extends NodeHttpHandler {
   }
 
   override async handle(request: Request, requestOptions?: RequestOptions): Response {
+    const answer = await this.#send(request, requestOptions);
+    if (request.method === 'HEAD') keepConnection(answer.response.body);
+    return answer;
+  }
+
+  async #send(request: Request, requestOptions: RequestOptions): Response {
     const proxyUrl = proxyFor(request);
     if (proxyUrl === '') return super.handle(request, requestOptions);
     const proxy = parseProxyUrl(proxyUrl);
@@ -105,6 +112,16 @@ function proxyFor(place: Pick<Request, 'protocol' | 'hostname' | 'port'>): strin
   const host = /^[^[].*:/.test(place.hostname) ? `[${place.hostname}]` : place.hostname;
   const port = place.port === undefined ? '' : `:${place.port}`;
   return getProxyForUrl(`${place.protocol}//${host}${port}/`);
+}
+
+/**
+ * Node.js closes the connection of an answer to HEAD that tells no length, as if a body without end followed; MinIO and
+ * others written in Go answer so for a key that does not exist. Such an answer never has a body (RFC 9110, 9.3.2).
+ */
+function keepConnection(answer: unknown): void {
+  if (!(answer instanceof IncomingMessage) || answer.httpVersion !== '1.1') return;
+  const { headers, req } = answer as IncomingMessage & { readonly req: ClientRequest };
+  if (!/\bclose\b/i.test(headers.connection ?? '')) req.shouldKeepAlive = true;
 }
 
 /**

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { DirectoryListing } from '../../src/filesystem/directory-listing.js';
+import { CoveredNames, DirectoryListing } from '../../src/filesystem/directory-listing.js';
 import type { ObjectInfo } from '../../src/object-store/object-store.js';
+import { MemoryObjectStore } from '../support/memory-object-store.js';
 
 function object(key: string, size = 1): ObjectInfo {
   return { key, size, etag: `"${size}"`, lastModifiedMs: 5000, archived: false };
@@ -93,4 +94,42 @@ t.test('whatever the pages, each valid name comes out once and in byte order', a
   });
   fc.assert(property);
   t.pass('for all pages');
+});
+
+t.test('a first page shows every key of the names that it covers', async (t) => {
+  const part = fc.constantFrom('a', 'b', '-', '.', '0', 'é', '\u{10000}', '\uffff');
+  const name = fc.string({ unit: part, minLength: 1, maxLength: 3 });
+  const keys = fc.array(
+    fc.array(name, { minLength: 1, maxLength: 2 }).map((parts) => `d/${parts.join('/')}`),
+    { maxLength: 40 },
+  );
+  const property = fc.asyncProperty(
+    keys,
+    name,
+    fc.integer({ min: 1, max: 10 }),
+    async (keys, other, entriesMax) => {
+      const store = new MemoryObjectStore();
+      for (const key of keys) store.put(key, 'x');
+      const page = await store.list({ prefix: 'd/', delimiter: '/', entriesMax });
+      const covered = CoveredNames.of('d/', page);
+      for (const name of [other, ...keys.map((key) => key.split('/')[1]!)]) {
+        if (!covered?.has(name)) continue;
+        const isFile = page.objects.some(({ key }) => key === `d/${name}`);
+        const isDirectory = page.prefixes.includes(`d/${name}/`);
+        if (isFile !== keys.includes(`d/${name}`)) throw new Error(`file ${name}`);
+        if (isDirectory !== keys.some((key) => key.startsWith(`d/${name}/`)))
+          throw new Error(`directory ${name}`);
+      }
+    },
+  );
+  await fc.assert(property, { numRuns: 500 });
+  t.equal(CoveredNames.of('d/', page(['d/a', 'd/c']))?.has('b'), true);
+  t.equal(CoveredNames.of('d/', page(['d/a', 'd/c']))?.has('c'), false, 'd/c/ may follow');
+  t.equal(CoveredNames.of('d/', page([], ['d/a/', 'd/c/']))?.has('c'), true);
+});
+
+t.test('a page in another order than that of bytes covers nothing', async (t) => {
+  t.equal(CoveredNames.of('d/', page(['d/c', 'd/a'])), undefined);
+  t.equal(CoveredNames.of('d/', page([], ['d/c/', 'd/a/'])), undefined);
+  t.equal(CoveredNames.of('d/', page([])), undefined);
 });

@@ -58,16 +58,6 @@ t.test('directories without a marker are as old as the mount', async (t) => {
   t.equal((await rig.find('d')).attributes.modifiedMs, MOUNTED_MS);
 });
 
-t.test('a directory too large for one page is found, but not taken for listed', async (t) => {
-  const rig = new FilesystemRig();
-  for (let at = 0; at < 1500; at++) rig.objects.put(`d/${at}`, 'x');
-  await rig.find('d');
-  rig.takeRequests();
-  t.equal((await rig.find('d/1499')).attributes.size, 1);
-  t.same(rig.takeRequests(), ['head d/1499', 'list d/1499/']);
-  t.equal((await rig.names('d')).length, 1500);
-});
-
 t.test('a fresh listing answers for every name, there or not', async (t) => {
   const rig = new FilesystemRig();
   rig.objects.put('a', 'x');

@@ -200,3 +200,31 @@ t.test(
     for (const socket of sockets) if (!socket.closed) await once(socket, 'close');
   },
 );
+
+/** Three HEADs, each answered by `answer`, and the connection closed behind it or not; how many connections they took. */
+async function connectionsForHeads(t: Test, answer: string, isClosed = false): Promise<number> {
+  let connections = 0;
+  const server = createServer((socket: Socket) => {
+    connections += 1;
+    socket.on('data', () => (isClosed ? socket.end(answer) : socket.write(answer)));
+    socket.on('error', () => {});
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  const store = await useStore(t, { endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}` });
+  for (const key of ['a', 'b', 'c']) t.equal(await store.head(key), undefined);
+  store.close();
+  return connections;
+}
+
+t.test('an answer to HEAD that tells no length costs no connection, as it has no body', async (t) => {
+  const id = 'x-amz-request-id: 1\r\n';
+  t.equal(await connectionsForHeads(t, `HTTP/1.1 404 Not Found\r\n${id}\r\n`), 1);
+  t.equal(
+    await connectionsForHeads(t, `HTTP/1.1 404 Not Found\r\n${id}transfer-encoding: chunked\r\n\r\n`),
+    1,
+  );
+  t.equal(await connectionsForHeads(t, `HTTP/1.1 404 Not Found\r\n${id}connection: close\r\n\r\n`, true), 3);
+  t.equal(await connectionsForHeads(t, `HTTP/1.0 404 Not Found\r\n${id}\r\n`, true), 3);
+});
