@@ -4,8 +4,8 @@
  */
 import { fileURLToPath } from 'node:url';
 import { expected } from '../src/config/option-schema.js';
-import { flagOf, OPTIONS, variableOf } from '../src/config/option-table.js';
-import { mayBeSetBy } from '../src/config/option-spec.js';
+import { OPTIONS } from '../src/config/option-table.js';
+import { flagOf, mayBeSetBy, variableOf } from '../src/config/option-spec.js';
 import type { OptionSpec } from '../src/config/option-spec.js';
 
 export function optionsDocument(): string {

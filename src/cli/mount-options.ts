@@ -1,6 +1,6 @@
 /** The options of `sluice mount` as the command line declares them, made from the option table. Used by program.ts. */
-import { flagOf, OPTIONS } from '../config/option-table.js';
-import { mayBeSetBy } from '../config/option-spec.js';
+import { OPTIONS } from '../config/option-table.js';
+import { flagOf, mayBeSetBy } from '../config/option-spec.js';
 import type { OptionSpec } from '../config/option-spec.js';
 import type { Flags } from '../config/resolve.js';
 

@@ -6,8 +6,8 @@ import { readFileSync } from 'node:fs';
 import { parse, TomlError } from 'smol-toml';
 import { ConfigError, shown } from './config-error.js';
 import type { Setting } from './option-source.js';
-import { flagOf, OPTIONS } from './option-table.js';
-import { mayBeSetBy } from './option-spec.js';
+import { OPTIONS } from './option-table.js';
+import { flagOf, mayBeSetBy } from './option-spec.js';
 import { didYouMean } from './suggest.js';
 
 /** A configuration file is some lines; more than this is a wrong path. */

@@ -4,7 +4,7 @@
 import { formatBytes, formatDuration } from '../runtime/units.js';
 import { ConfigError } from './config-error.js';
 import type { MountConfig } from './mount-config.js';
-import { flagOf } from './option-table.js';
+import { flagOf } from './option-spec.js';
 import type { OptionName, OptionValues } from './option-table.js';
 import type { ResolvedOptions } from './resolve.js';
 

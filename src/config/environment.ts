@@ -4,8 +4,8 @@
  */
 import { ConfigError } from './config-error.js';
 import type { Environment, Setting } from './option-source.js';
-import { OPTIONS, variableOf } from './option-table.js';
-import { mayBeSetBy } from './option-spec.js';
+import { OPTIONS } from './option-table.js';
+import { mayBeSetBy, variableOf } from './option-spec.js';
 import type { OptionSpec } from './option-spec.js';
 import { nearest } from './suggest.js';
 

@@ -36,3 +36,11 @@ export type OptionSource = 'flag' | 'environment' | 'file';
 export function mayBeSetBy(spec: OptionSpec, source: OptionSource): boolean {
   return spec.sources === undefined || spec.sources.includes(source);
 }
+
+export function flagOf(name: string): string {
+  return `--${name}`;
+}
+
+export function variableOf(name: string): string {
+  return `SLUICE_${name.toUpperCase().replaceAll('-', '_')}`;
+}

@@ -314,11 +314,3 @@ export type OptionValues = {
     ? ValueOf<S>
     : ValueOf<S> | undefined;
 };
-
-export function flagOf(name: string): string {
-  return `--${name}`;
-}
-
-export function variableOf(name: string): string {
-  return `SLUICE_${name.toUpperCase().replaceAll('-', '_')}`;
-}

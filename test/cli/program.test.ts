@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import t from 'tap';
 import { EXIT_CODE_MEANINGS, exitCodeOf, EXIT, CommandError } from '../../src/cli/exit-codes.js';
 import { ConfigError } from '../../src/config/config-error.js';
-import { flagOf, OPTIONS } from '../../src/config/option-table.js';
+import { flagOf } from '../../src/config/option-spec.js';
+import { OPTIONS } from '../../src/config/option-table.js';
 import { MountError } from '../../src/fuse/session.js';
 import { ObjectStoreError } from '../../src/object-store/errors.js';
 import type { ObjectStoreErrorCode } from '../../src/object-store/errors.js';
@@ -46,7 +47,7 @@ t.test('help mount and mount --help explain every option with its default', asyn
     t.match(stdout, `\n${group}:\n`);
   }
   const words = stdout.replaceAll(/\s+/g, ' ');
-  t.match(words, '(default: 8MiB; 64KiB to 256MiB)');
+  t.match(words, '(default: 16MiB; 64KiB to 256MiB)');
   t.match(words, '(auto, native, portable; default: auto)');
   t.notMatch(words, '--no-trace-reads');
 });
@@ -71,7 +72,7 @@ t.test('a mistake is answered in one line, with what may have been meant, and ex
     [['mount', 'bucket', '/m'], 'expected s3://BUCKET[/PREFIX], got "bucket"; did you mean s3://bucket?'],
     [
       ['mount', '--part-size-max', 'big', 's3://bucket', '/m'],
-      '--part-size-max: expected a size from 64KiB to 256MiB such as 8MiB, got "big"',
+      '--part-size-max: expected a size from 64KiB to 256MiB such as 16MiB, got "big"',
     ],
     [
       ['mount', '--no-sign-request', '--profile', 'x', 's3://bucket', '/m'],

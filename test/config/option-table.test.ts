@@ -1,7 +1,8 @@
 import t from 'tap';
 import { loadMountConfig } from '../../src/config/load.js';
 import { expected, parseOption } from '../../src/config/option-schema.js';
-import { flagOf, OPTIONS, variableOf } from '../../src/config/option-table.js';
+import { flagOf, variableOf } from '../../src/config/option-spec.js';
+import { OPTIONS } from '../../src/config/option-table.js';
 import type { OptionName } from '../../src/config/option-table.js';
 import type { OptionSpec } from '../../src/config/option-spec.js';
 import type { Flags } from '../../src/config/resolve.js';

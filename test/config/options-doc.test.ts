@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import t from 'tap';
 import { optionsDocument } from '../../scripts/options-doc.js';
-import { flagOf, OPTIONS } from '../../src/config/option-table.js';
+import { flagOf } from '../../src/config/option-spec.js';
+import { OPTIONS } from '../../src/config/option-table.js';
 
 t.test('docs/OPTIONS.md is what the option table says', async (t) => {
   const written = readFileSync('docs/OPTIONS.md', 'utf8');

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import t from 'tap';
 import { ConfigError } from '../../src/config/config-error.js';
 import { loadMountConfig } from '../../src/config/load.js';
-import { OPTIONS, variableOf } from '../../src/config/option-table.js';
+import { variableOf } from '../../src/config/option-spec.js';
+import { OPTIONS } from '../../src/config/option-table.js';
 import type { Flags } from '../../src/config/resolve.js';
 
 const home = t.testdir({ '.config': { sluice: {} } });
