@@ -44,11 +44,11 @@ const REST_FACTOR = 1.5;
 
 /** Requests of less waste their round trip, and those of a window that has opened up are larger. */
 export const PART_BYTES_MIN = 1024 * 1024;
-const OPEN_WINDOW_PART_BYTES_MIN = 4 * 1024 * 1024;
+const OPEN_WINDOW_PART_BYTES_MIN = 8 * 1024 * 1024;
 /** A part of a fill is worth its round trip when it takes as long as so many of them. */
 const PART_ROUND_TRIPS = 2;
 /** Ahead of a reader there is, for each connection, what it brings in so many round trips: requests overlap then. */
-const WINDOW_ROUND_TRIPS = 4;
+const WINDOW_ROUND_TRIPS = 8;
 
 /** What the network, as it turned out to be, asks for; `bytesMax` are limits of the user's. */
 export function prefetchLimits(
