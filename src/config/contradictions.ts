@@ -45,6 +45,7 @@ export function refuseFilesInMount(config: MountConfig): void {
     ['cache-dir', config.cacheDir],
     ['log-file', config.logFile],
     ['ca-bundle', config.caBundle],
+    ['sse-customer-key-file', config.sseCustomerKeyFile],
   ];
   for (const [name, path] of files) {
     if (path === undefined || !`${path}/`.startsWith(`${config.mountpoint.replace(/\/$/, '')}/`)) continue;

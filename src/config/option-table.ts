@@ -66,6 +66,15 @@ export const OPTIONS = [
     default: false,
   },
   {
+    name: 'sse-customer-key-file',
+    kind: 'path',
+    group: 'Bucket',
+    placeholder: 'FILE',
+    help: 'key of objects encrypted with a customer-provided key (SSE-C): 32 bytes, raw, base64 or hex',
+    defaultText: 'none',
+    example: '/etc/sluice/models.key',
+  },
+  {
     name: 'driver',
     kind: 'choice',
     group: 'Mount',
