@@ -5,7 +5,7 @@ import { formatBytes, formatDuration } from '../runtime/units.js';
 import { ConfigError } from './config-error.js';
 import type { MountConfig } from './mount-config.js';
 import { flagOf } from './option-spec.js';
-import type { OptionName, OptionValues } from './option-table.js';
+import type { OptionName, OptionValues } from './option-values.js';
 import type { ResolvedOptions } from './resolve.js';
 
 /** @throws ConfigError for the first contradiction among the options. */
@@ -45,6 +45,7 @@ export function refuseFilesInMount(config: MountConfig): void {
     ['cache-dir', config.cacheDir],
     ['log-file', config.logFile],
     ['ca-bundle', config.caBundle],
+    ['sse-customer-key-file', config.sseCustomerKeyFile],
   ];
   for (const [name, path] of files) {
     if (path === undefined || !`${path}/`.startsWith(`${config.mountpoint.replace(/\/$/, '')}/`)) continue;

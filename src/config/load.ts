@@ -12,7 +12,8 @@ import { refuseContradictions, refuseFilesInMount } from './contradictions.js';
 import type { MountConfig } from './mount-config.js';
 import { resolveMountpoint } from './mountpoint.js';
 import type { Environment } from './option-source.js';
-import type { OptionValues } from './option-table.js';
+import { flagOf } from './option-spec.js';
+import type { OptionName, OptionValues } from './option-values.js';
 import { resolveOptions } from './resolve.js';
 import type { Flags } from './resolve.js';
 import { cacheDirDefault, stateDir } from './user-folders.js';
@@ -52,12 +53,14 @@ export function loadMountConfig(request: MountRequest): LoadedConfig {
     ...filesOf(values, mountpoint, environment, user),
   };
   refuseFilesInMount(config);
-  requireReadable(config.caBundle);
+  requireReadable('ca-bundle', config.caBundle);
+  requireReadable('sse-customer-key-file', config.sseCustomerKeyFile);
   return { config, foreground: values.foreground };
 }
 
 function connectionOf(values: OptionValues, user: User) {
   const caBundle = values['ca-bundle'];
+  const keyFile = values['sse-customer-key-file'];
   return {
     endpointUrl: values['endpoint-url'],
     region: values.region,
@@ -66,6 +69,7 @@ function connectionOf(values: OptionValues, user: User) {
     forcePathStyle: values['force-path-style'],
     caBundle: caBundle === undefined ? undefined : resolve(user.workingDir, caBundle),
     requesterPays: values['requester-pays'],
+    sseCustomerKeyFile: keyFile === undefined ? undefined : resolve(user.workingDir, keyFile),
     connectionsMax: values['connections-max'],
     transferThreads: values['transfer-threads'],
     idleTimeoutMs: values['connection-idle-timeout'],
@@ -113,13 +117,13 @@ function logFileName(mountpoint: string): string {
   return `${words.slice(-80)}-${mountpointId(mountpoint).slice(0, 8)}.log`;
 }
 
-function requireReadable(file: string | undefined): void {
+function requireReadable(name: OptionName, file: string | undefined): void {
   if (file === undefined) return;
   try {
     accessSync(file, constants.R_OK);
   } catch (error) {
     const reason = (error as NodeJS.ErrnoException).code;
-    throw new ConfigError(`--ca-bundle: expected a file that can be read, got ${file} (${reason})`);
+    throw new ConfigError(`${flagOf(name)}: expected a file that can be read, got ${file} (${reason})`);
   }
 }
 

@@ -3,7 +3,7 @@
  * an error tells the user where it stands. Made by environment.ts, config-file.ts and the command line.
  */
 import type { RawForm } from './option-schema.js';
-import type { OptionName } from './option-table.js';
+import type { OptionName } from './option-values.js';
 
 export interface Setting {
   readonly name: OptionName;

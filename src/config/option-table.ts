@@ -66,6 +66,15 @@ export const OPTIONS = [
     default: false,
   },
   {
+    name: 'sse-customer-key-file',
+    kind: 'path',
+    group: 'Bucket',
+    placeholder: 'FILE',
+    help: 'key of objects encrypted with a customer-provided key (SSE-C): 32 bytes, raw, base64 or hex',
+    defaultText: 'none',
+    example: '/etc/sluice/models.key',
+  },
+  {
     name: 'driver',
     kind: 'choice',
     group: 'Mount',
@@ -295,22 +304,3 @@ export const OPTIONS = [
     sources: ['flag', 'environment'],
   },
 ] as const satisfies readonly OptionSpec[];
-
-type Spec = (typeof OPTIONS)[number];
-
-export type OptionName = Spec['name'];
-
-type ValueOf<S extends OptionSpec> = S extends { kind: 'choice'; choices: readonly (infer Choice)[] }
-  ? Choice
-  : S extends { kind: 'boolean' }
-    ? boolean
-    : S extends { kind: 'size' | 'duration' | 'count' | 'mode' }
-      ? number
-      : string;
-
-/** What the options say, in bytes and milliseconds; undefined where nobody set one whose default is derived. */
-export type OptionValues = {
-  readonly [S in Spec as S['name']]: S extends { default: string | boolean }
-    ? ValueOf<S>
-    : ValueOf<S> | undefined;
-};

@@ -11,7 +11,7 @@ import type { OptionValue } from './option-schema.js';
 import type { Environment, Setting } from './option-source.js';
 import { flagOf, variableOf } from './option-spec.js';
 import { OPTIONS } from './option-table.js';
-import type { OptionName, OptionValues } from './option-table.js';
+import type { OptionName, OptionValues } from './option-values.js';
 import type { OptionSpec } from './option-spec.js';
 import { configFileDefault } from './user-folders.js';
 import type { User } from './user-folders.js';

@@ -24,7 +24,7 @@ export function messageFor(code: ObjectStoreErrorCode, facts: ObjectStoreErrorFa
     case 'no_such_bucket':
       return `there is no bucket ${bucket} at ${serverOf(facts)}: check its name and --endpoint-url`;
     case 'access_denied':
-      return `access to ${objectOf(facts)} is denied${answer}: ${permissionAdvice(operation)}`;
+      return `access to ${objectOf(facts)} is denied${answer}: ${permissionAdvice(facts)}`;
     case 'archived':
       return `${objectOf(facts)} is archived: restore it first (aws s3api restore-object)`;
     case 'precondition_failed':
@@ -56,6 +56,10 @@ function answerOf({ httpStatus, serverCode }: ObjectStoreErrorFacts): string {
   return httpStatus === undefined ? '' : ` (${[httpStatus, serverCode].filter(Boolean).join(' ')})`;
 }
 
+function isOfObject({ operation }: ObjectStoreErrorFacts): boolean {
+  return operation === 'head' || operation === 'get';
+}
+
 function rejectionAdvice(serverCode: string | undefined): string {
   if (serverCode === 'SignatureDoesNotMatch')
     return 'the secret does not belong to the key; check AWS_SECRET_ACCESS_KEY or --profile';
@@ -65,17 +69,23 @@ function rejectionAdvice(serverCode: string | undefined): string {
   return 'the key is not known there; check AWS_ACCESS_KEY_ID, --profile and --endpoint-url';
 }
 
-function permissionAdvice(operation: string): string {
-  const permission =
-    operation === 'list' || operation === 'check'
-      ? 's3:ListBucket on the bucket'
-      : 's3:GetObject on the object';
-  return `allow ${permission}, use other credentials (--profile), or leave out --no-sign-request`;
+function permissionAdvice(facts: ObjectStoreErrorFacts): string {
+  const permission = isOfObject(facts) ? 's3:GetObject on the object' : 's3:ListBucket on the bucket';
+  const advice = `allow ${permission}, use other credentials (--profile), or leave out --no-sign-request`;
+  if (!isOfObject(facts) || !facts.sseCustomerKey) return advice;
+  return `it may be encrypted with another key than that of --sse-customer-key-file; if not, ${advice}`;
 }
 
-function requestAdvice({ operation, httpStatus }: ObjectStoreErrorFacts): string {
-  // The answer to a HEAD has no body that could name the reason.
-  if (operation === 'head' && httpStatus === 400) return 'expired credentials are the usual reason';
+function requestAdvice(facts: ObjectStoreErrorFacts): string {
+  const { operation, httpStatus, serverCode } = facts;
+  if (isOfObject(facts) && httpStatus === 400) {
+    const encryption = facts.sseCustomerKey
+      ? 'it may not be encrypted with a customer-provided key (SSE-C): leave out --sse-customer-key-file then'
+      : 'it may be encrypted with a customer-provided key (SSE-C): give the key with --sse-customer-key-file';
+    if (serverCode === 'InvalidRequest') return encryption;
+    // The answer to a HEAD has no body that could name the reason.
+    if (operation === 'head') return `expired credentials are the usual reason, or ${encryption}`;
+  }
   return 'check --endpoint-url, --region and the name of the bucket';
 }
 

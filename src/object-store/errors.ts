@@ -41,6 +41,8 @@ export interface ObjectStoreErrorFacts {
   readonly serverCode?: string | undefined;
   readonly requestId?: string | undefined;
   readonly attempts?: number | undefined;
+  /** The request brought the customer's key, or would have. */
+  readonly sseCustomerKey?: boolean | undefined;
 }
 
 export class ObjectStoreError extends Error {

@@ -117,7 +117,7 @@ export type PartOutcome =
   | { readonly kind: 'missing' }
   /** The server asks to slow down (503, 429); `retryAfterMs` when it said for how long. */
   | { readonly kind: 'throttled'; readonly retryAfterMs: number | undefined }
-  /** Credentials, policy or an archive class forbid the read; `error` says which. */
+  /** Credentials, policy, encryption or an archive class forbid the read; `error` says which. */
   | { readonly kind: 'denied'; readonly error: ObjectStoreError }
   /** The server answered nonsense: 5xx, a wrong Content-Range, an unexpected status or encoding. */
   | { readonly kind: 'broken'; readonly cause: Error }

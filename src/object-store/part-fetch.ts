@@ -100,6 +100,8 @@ export function outcomeOf({ error, retryAfterMs }: Failure): PartOutcome {
       // The object shrank: the range lies behind its end.
       if (error.facts.httpStatus === 416) return { kind: 'changed' };
       if (error.facts.httpStatus === 404) return { kind: 'missing' };
+      // Encrypted with a key that is not given, or not encrypted with the one that is: no attempt will do better.
+      if (error.facts.serverCode === 'InvalidRequest') return { kind: 'denied', error };
       return { kind: 'broken', cause: error };
     case 'credentials_missing':
     case 'credentials_rejected':

@@ -5,6 +5,7 @@
 import type { Logger } from '../observability/logger.js';
 import type { Clock } from '../runtime/clock.js';
 import { loadTrust } from './ca-bundle.js';
+import { loadCustomerKey } from './customer-key.js';
 import { normaliseEndpoint } from './endpoint.js';
 import type { ObjectStoreErrorFacts } from './errors.js';
 import { isProxied, NetworkHandler } from './network.js';
@@ -29,6 +30,8 @@ export interface S3ObjectStoreOptions {
   /** PEM file with certificate authorities to trust besides the built-in ones. Undefined: AWS_CA_BUNDLE. */
   readonly caBundle: string | undefined;
   readonly requesterPays: boolean;
+  /** File with the key of objects that are encrypted with one of the customer's (SSE-C). */
+  readonly sseCustomerKeyFile: string | undefined;
   /** At least 2; see `splitConnections`. */
   readonly connectionsMax: number;
   /** Threads that carry object bytes; 0 for none: all by the SDK then, which is slower. */
@@ -59,6 +62,8 @@ class Lane {
 
 type SharedClientOptions = Omit<SdkClientOptions, 'network'>;
 
+/** Beyond this machine, plain HTTP shows everybody on the way what it carries. */
+const LOOPBACK = /^http:\/\/(localhost|127(\.\d+){3}|\[::1\])(:|\/|$)/;
 const DEFAULT_REGION = 'us-east-1';
 
 /** @throws ObjectStoreError invalid_request when an option cannot be used */
@@ -69,6 +74,7 @@ export async function openConnection(
   const { logger } = dependencies;
   const { profile, stallTimeoutMs } = options;
   const trust = await loadTrust(options.caBundle ?? (process.env['AWS_CA_BUNDLE'] || undefined));
+  const customerKey = await loadCustomerKey(options.sseCustomerKeyFile, logger);
   const configured = await configuredPlace(profile);
   const sockets = splitConnections(options.connectionsMax);
   const controlNetwork = new NetworkHandler({
@@ -94,8 +100,10 @@ export async function openConnection(
     region: options.region ?? configured.region ?? DEFAULT_REGION,
     forcePathStyle: options.forcePathStyle,
     requesterPays: options.requesterPays,
+    customerKey,
     credentials: options.noSignRequest ? undefined : standardCredentials(profile, controlNetwork, logger),
   };
+  if (customerKey !== undefined) warnOfPlainHttp(client.endpointUrl, logger);
   const control = new Lane(controlNetwork, sockets.control, client);
   const data = new Lane(dataNetwork, sockets.data, client);
   const threads = options.transferThreads;
@@ -105,6 +113,11 @@ export async function openConnection(
       ? undefined
       : new SocketTransport({ threads, idleTimeoutMs, authorities: trust?.authorities }, logger);
   return new S3Connection(dependencies, client, control, data, socket);
+}
+
+function warnOfPlainHttp(endpoint: string | undefined, logger: Logger): void {
+  if (endpoint === undefined || !endpoint.startsWith('http:') || LOOPBACK.test(endpoint)) return;
+  logger.warn({ endpoint }, 'the encryption key is sent over plain HTTP: use https://');
 }
 
 export class S3Connection {
@@ -150,9 +163,10 @@ export class S3Connection {
   /** What it means that a call by `client` threw `thrown`. */
   explain(thrown: unknown, client: SdkClient, call: ObjectStoreErrorFacts): Failure {
     const { bucket, endpoint } = this;
+    const sseCustomerKey = this.#options.customerKey !== undefined;
     return explainFailure(
       thrown,
-      { ...call, bucket, endpoint, region: client.region },
+      { ...call, bucket, endpoint, region: client.region, sseCustomerKey },
       this.#dependencies.clock,
     );
   }

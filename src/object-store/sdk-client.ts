@@ -22,6 +22,8 @@ export interface SdkClientOptions {
   readonly region: string;
   readonly forcePathStyle: boolean;
   readonly requesterPays: boolean;
+  /** In base64: of objects that the server encrypts with it (SSE-C). */
+  readonly customerKey: string | undefined;
   /** Undefined: anonymous requests. */
   readonly credentials: CredentialSource | undefined;
   readonly network: NetworkHandler;
@@ -90,14 +92,18 @@ export class SdkClient {
   readonly region: string;
   readonly #client: S3Client;
   readonly #bucket: { readonly Bucket: string; readonly RequestPayer?: 'requester' };
+  /** Goes with requests for an object. */
+  readonly #encryption: { readonly SSECustomerAlgorithm?: 'AES256'; readonly SSECustomerKey?: string };
   readonly #anonymous: boolean;
 
   constructor(options: SdkClientOptions) {
     this.region = options.region;
     this.#anonymous = options.credentials === undefined;
     this.#client = new S3Client(clientConfig(options));
-    const { bucket, requesterPays } = options;
+    const { bucket, requesterPays, customerKey } = options;
     this.#bucket = requesterPays ? { Bucket: bucket, RequestPayer: 'requester' } : { Bucket: bucket };
+    this.#encryption =
+      customerKey === undefined ? {} : { SSECustomerAlgorithm: 'AES256', SSECustomerKey: customerKey };
   }
 
   /** The server's time less this machine's, by the answers so far; requests are signed with it. */
@@ -130,7 +136,7 @@ export class SdkClient {
   }
 
   async head(key: string, signal: AbortSignal): Promise<ObjectInfo> {
-    const command = new HeadObjectCommand({ ...this.#bucket, Key: key });
+    const command = new HeadObjectCommand({ ...this.#bucket, ...this.#encryption, Key: key });
     const answer = await this.#client.send(command, { abortSignal: signal });
     if (answer.ETag === undefined || answer.ContentLength === undefined) {
       throw new NonsenseError('a HEAD answer without ETag or Content-Length');
@@ -148,6 +154,7 @@ export class SdkClient {
     const answer = await this.#client.send(
       new GetObjectCommand({
         ...this.#bucket,
+        ...this.#encryption,
         Key: version.key,
         VersionId: version.versionId,
         IfMatch: version.etag,
@@ -176,7 +183,8 @@ export class SdkClient {
 
   /** Lets the SDK make the request, and ends its work where it would sign. */
   async #unsignedGet({ key, versionId }: ObjectVersion): Promise<UnsignedGet> {
-    const command = new GetObjectCommand({ ...this.#bucket, Key: key, VersionId: versionId });
+    const input = { ...this.#bucket, ...this.#encryption, Key: key, VersionId: versionId };
+    const command = new GetObjectCommand(input);
     let unsigned: UnsignedGet | undefined;
     command.middlewareStack.addRelativeTo(
       (_next: unknown, context: SdkSigningContext) => async (args: { readonly request?: unknown }) => {

@@ -35,6 +35,8 @@ export interface ObjectDescription {
   readonly metadata: Readonly<Record<string, string>>;
   readonly storageClass: string;
   readonly tags: Readonly<Record<string, string>>;
+  /** base64, of the customer's key that reading takes (SSE-C). */
+  readonly customerKeyMd5?: string | undefined;
 }
 
 export interface ObjectVersion extends ObjectDescription {

@@ -3,6 +3,7 @@ import { validateHeaderValue } from 'node:http';
 import type { Bucket } from './bucket.js';
 import { CHECKSUM_ALGORITHMS, checksumHeader } from './checksums.js';
 import { httpDate } from './conditions.js';
+import { givenKeyMd5, keyHeaders } from './customer-key.js';
 import { S3Error } from './errors.js';
 import type { ObjectDescription, ObjectVersion } from './model.js';
 import { header, type RequestTarget } from './request.js';
@@ -41,6 +42,7 @@ export function describeObject(target: RequestTarget): ObjectDescription {
     metadata: readMetadata(target),
     storageClass: checkedStorageClass(header(target, 'x-amz-storage-class') ?? 'STANDARD'),
     tags: parseTagHeader(header(target, 'x-amz-tagging')),
+    customerKeyMd5: givenKeyMd5(target),
   };
 }
 
@@ -81,6 +83,7 @@ export function objectHeaders(version: ObjectVersion, bucket: Bucket, etag: stri
     'last-modified': httpDate(version.lastModifiedMs),
     'accept-ranges': 'bytes',
     ...versionHeaders(version, bucket),
+    ...keyHeaders(version.customerKeyMd5),
   };
   for (const [name, value] of Object.entries(version.metadata)) headers[METADATA_PREFIX + name] = value;
   if (version.storageClass !== 'STANDARD') headers['x-amz-storage-class'] = version.storageClass;

@@ -3,7 +3,7 @@ import { loadMountConfig } from '../../src/config/load.js';
 import { expected, parseOption } from '../../src/config/option-schema.js';
 import { flagOf, variableOf } from '../../src/config/option-spec.js';
 import { OPTIONS } from '../../src/config/option-table.js';
-import type { OptionName } from '../../src/config/option-table.js';
+import type { OptionName } from '../../src/config/option-values.js';
 import type { OptionSpec } from '../../src/config/option-spec.js';
 import type { Flags } from '../../src/config/resolve.js';
 
@@ -15,6 +15,7 @@ const OTHER_VALUES: Record<OptionName, string> = {
   'no-sign-request': 'true',
   'force-path-style': 'true',
   'ca-bundle': '/etc/hostname',
+  'sse-customer-key-file': '/etc/hostname',
   'requester-pays': 'true',
   driver: 'portable',
   'fuse-threads': '4',
@@ -105,6 +106,7 @@ t.test('a mount without any option', (t) => {
       forcePathStyle: false,
       caBundle: undefined,
       requesterPays: false,
+      sseCustomerKeyFile: undefined,
       connectionsMax: 32,
       idleTimeoutMs: 20_000,
       transferThreads: 1,

@@ -181,6 +181,10 @@ t.test('each refusal says where, what was expected and what was got', (t) => {
       { flags: { 'ca-bundle': '/missing.pem' } },
       '--ca-bundle: expected a file that can be read, got /missing.pem (ENOENT)',
     ],
+    [
+      { flags: { 'sse-customer-key-file': '/missing.key' } },
+      '--sse-customer-key-file: expected a file that can be read, got /missing.key (ENOENT)',
+    ],
   ];
   for (const [given, message] of known) t.equal(refusal(given), message);
   t.match(refusal({ file: 'region "x"' }), /config\.toml, line 1: expected TOML \(key = "value"\), got: /);

@@ -102,6 +102,7 @@ t.test('credentials that expire end the signature with them, and new ones sign t
     region: 'us-east-1',
     forcePathStyle: true,
     requesterPays: false,
+    customerKey: undefined,
     credentials: async () => current,
     network: useNetwork(t),
   });

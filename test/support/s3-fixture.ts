@@ -86,6 +86,7 @@ export function storeOptions(endpointUrl: string | undefined): S3ObjectStoreOpti
     forcePathStyle: true,
     caBundle: undefined,
     requesterPays: false,
+    sseCustomerKeyFile: undefined,
     connectionsMax: 8,
     transferThreads: 1,
     idleTimeoutMs: 5_000,

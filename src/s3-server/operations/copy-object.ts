@@ -4,6 +4,7 @@ import type { Handler, Service } from '../service.js';
 import type { BlobStore } from '../blob-store.js';
 import { checksumAlgorithm, checksumElement, startChecksum } from '../checksums.js';
 import { checkCopyConditions } from '../conditions.js';
+import { demandKeyOfCopySource, keyHeaders } from '../customer-key.js';
 import { S3Error } from '../errors.js';
 import { archivedError } from '../faults.js';
 import type { ChecksumAlgorithm, ObjectDescription, ObjectVersion, Segment } from '../model.js';
@@ -51,6 +52,7 @@ export const copyObject: Handler = async (request, service) => {
         : { [checksumElement(checksum.algorithm)]: checksum.value, ChecksumType: checksum.type }),
     };
     return xmlResponse('CopyObjectResult', content, {
+      ...keyHeaders(version.customerKeyMd5),
       ...versionHeaders(version, bucket),
       ...(source.versionId === 'null' ? {} : { 'x-amz-copy-source-version-id': source.versionId }),
     });
@@ -76,6 +78,7 @@ export function findCopySource(request: S3Request, { storage }: Service): Object
     );
   checkKeyLength(key);
   const source = findVersion(storage.bucket(bucketName), key, query[0]);
+  demandKeyOfCopySource(request, source.customerKeyMd5);
   if (isArchived(source)) throw archivedError(source.storageClass);
   const conditions = {
     ifMatch: header(request, 'x-amz-copy-source-if-match'),
@@ -92,8 +95,9 @@ function copiedDescription(request: S3Request, source: ObjectVersion): ObjectDes
   const replaces = (name: string) => header(request, name)?.toUpperCase() === 'REPLACE';
   const replacesMetadata = replaces('x-amz-metadata-directive');
   const changesClass = header(request, 'x-amz-storage-class') !== undefined;
+  const changesKey = given.customerKeyMd5 !== source.customerKeyMd5;
   const isItself = request.bucket === bucketOfSource(request) && request.key === source.key;
-  if (isItself && !replacesMetadata && !changesClass) {
+  if (isItself && !replacesMetadata && !changesClass && !changesKey) {
     throw new S3Error(
       'InvalidRequest',
       "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.",
@@ -103,6 +107,7 @@ function copiedDescription(request: S3Request, source: ObjectVersion): ObjectDes
     ...(replacesMetadata ? given : { headers: source.headers, metadata: source.metadata }),
     storageClass: checkedStorageClass(header(request, 'x-amz-storage-class') ?? 'STANDARD'),
     tags: replaces('x-amz-tagging-directive') ? given.tags : source.tags,
+    customerKeyMd5: given.customerKeyMd5,
   };
 }
 

@@ -3,6 +3,7 @@ import type { Handler, Service } from '../service.js';
 import type { Bucket } from '../bucket.js';
 import { checksumElement } from '../checksums.js';
 import { checkReadConditions, parseRange, type ByteRange } from '../conditions.js';
+import { demandKey } from '../customer-key.js';
 import { S3Error } from '../errors.js';
 import { archivedError } from '../faults.js';
 import type { ObjectVersion } from '../model.js';
@@ -40,6 +41,7 @@ interface Description {
 function describe(request: S3Request, { storage }: Service): Description {
   const bucket = storage.bucket(requireBucket(request));
   const version = findVersion(bucket, requireKey(request), request.query.get('versionId'));
+  demandKey(request, version.customerKeyMd5);
   const etag = checkConditions(request, version);
   const headers = { ...objectHeaders(version, bucket, etag), ...overriddenHeaders(request) };
   const partNumber = queryInteger(request, 'partNumber', PART_NUMBER_MAX);
@@ -103,6 +105,7 @@ function describePart(
 export const getObjectAttributes: Handler = async (request, { storage }) => {
   const bucket = storage.bucket(requireBucket(request));
   const version = findVersion(bucket, requireKey(request), request.query.get('versionId'));
+  demandKey(request, version.customerKeyMd5);
   const wanted = new Set(
     (header(request, 'x-amz-object-attributes') ?? '').split(',').map((name) => name.trim()),
   );

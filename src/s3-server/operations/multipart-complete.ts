@@ -33,13 +33,14 @@ export const completeMultipartUpload: Handler = async (request, service) => {
   if (parts.some((part) => bucket.upload(uploadId, key).parts.get(part.partNumber) !== part))
     throw invalidPart();
 
-  const { headers, metadata, storageClass, tags } = upload.description;
+  const { headers, metadata, storageClass, tags, customerKeyMd5 } = upload.description;
   const draft = {
     key,
     headers,
     metadata,
     storageClass,
     tags,
+    customerKeyMd5,
     checksum,
     lastModifiedMs: clock.wallTimeMs(),
     etag: multipartEtag(parts),

@@ -2,6 +2,7 @@
 import type { Handler } from '../service.js';
 import { checksumAlgorithm, checksumElement, checksumHeader } from '../checksums.js';
 import { parseRange } from '../conditions.js';
+import { demandKeyOfUpload, keyHeaders } from '../customer-key.js';
 import { S3Error } from '../errors.js';
 import {
   segmentsLength,
@@ -39,7 +40,7 @@ export const createMultipartUpload: Handler = async (request, { storage, clock }
     ...checksumOfUpload(request),
   };
   storage.commit({ type: 'upload-created', bucket: bucket.name, upload });
-  const headers: Record<string, string> = {};
+  const headers = keyHeaders(upload.customerKeyMd5);
   if (upload.checksumAlgorithm !== undefined) headers['x-amz-checksum-algorithm'] = upload.checksumAlgorithm;
   if (upload.checksumType !== undefined) headers['x-amz-checksum-type'] = upload.checksumType;
   const { uploadId: UploadId, key: Key } = upload;
@@ -71,7 +72,8 @@ function defaultChecksumType(algorithm: ChecksumAlgorithm): ObjectChecksum['type
 export const uploadPart: Handler = async (request, { storage, clock }) => {
   const bucket = storage.bucket(requireBucket(request));
   const { uploadId, key, partNumber } = partTarget(request);
-  const { checksumAlgorithm: wanted } = bucket.upload(uploadId, key).description;
+  const { checksumAlgorithm: wanted, customerKeyMd5 } = bucket.upload(uploadId, key).description;
+  demandKeyOfUpload(request, customerKeyMd5);
   const { segments, sizeBytes, md5Hex, checksum } = await receiveBody(request, storage.blobs, wanted);
   const unpin = storage.blobs.pin(segments);
   try {
@@ -92,7 +94,7 @@ export const uploadPart: Handler = async (request, { storage, clock }) => {
       lastModifiedMs: clock.wallTimeMs(),
     };
     storage.commit({ type: 'part-put', bucket: bucket.name, uploadId, part });
-    const headers = { etag: `"${md5Hex}"` };
+    const headers = { etag: `"${md5Hex}"`, ...keyHeaders(customerKeyMd5) };
     return emptyResponse(
       200,
       checksum === undefined ? headers : { ...headers, [checksumHeader(checksum.algorithm)]: checksum.value },
@@ -106,7 +108,8 @@ export const uploadPartCopy: Handler = async (request, service) => {
   const { storage, clock } = service;
   const bucket = storage.bucket(requireBucket(request));
   const { uploadId, key, partNumber } = partTarget(request);
-  const { checksumAlgorithm: wanted } = bucket.upload(uploadId, key).description;
+  const { checksumAlgorithm: wanted, customerKeyMd5 } = bucket.upload(uploadId, key).description;
+  demandKeyOfUpload(request, customerKeyMd5);
   const source = findCopySource(request, service);
   const segments = copiedRange(request, source);
   const unpin = storage.blobs.pin(segments);

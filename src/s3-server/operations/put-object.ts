@@ -1,6 +1,7 @@
 /** PutObject, and the conditional commit that it shares with copies and completed uploads. */
 import type { Handler, Service } from '../service.js';
 import { checkWriteConditions } from '../conditions.js';
+import { keyHeaders } from '../customer-key.js';
 import type { JournalRecord, ObjectVersion } from '../model.js';
 import { checksumHeaders, describeObject, versionHeaders } from '../object-headers.js';
 import { header, type S3Request } from '../request.js';
@@ -31,6 +32,7 @@ export const putObject: Handler = async (request, service) => {
     const headers = {
       etag: `"${version.etag}"`,
       ...checksumHeaders(version),
+      ...keyHeaders(version.customerKeyMd5),
       ...versionHeaders(version, storage.bucket(bucketName)),
     };
     return emptyResponse(200, headers);
