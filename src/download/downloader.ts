@@ -53,6 +53,7 @@ export class Downloader {
   #aborter = createAborter();
   #prefetchTurns = 0;
   #prefetchPaused = false;
+  #isGentle = false;
 
   constructor(target: DownloadTarget, deps: DownloaderDeps, options: DownloaderOptions) {
     this.#target = target;
@@ -84,12 +85,19 @@ export class Downloader {
     }
   }
 
+  /** Fetches the whole object when nothing else is to be fetched, until `stop`. */
+  fillGently(): void {
+    this.#isGentle = this.#target.version.size <= this.#options.fillBytesMax;
+    this.#pump(this.#streams.streams);
+  }
+
   /** Ends all parts under way; what arrived stays. A later `demand` or `observe` starts anew. */
   stop(): void {
     this.#aborter.abort();
     this.#aborter = createAborter();
     for (const part of this.#parts) part.cancelSleep?.();
     this.#parts.clear();
+    this.#isGentle = false;
     this.#streams.reset();
   }
 
@@ -200,12 +208,12 @@ export class Downloader {
       const range = this.#nextInWindow(stream);
       if (range !== undefined) return range;
     }
-    const newest = this.#streams.streams[0];
-    if (!this.#fills() || newest === undefined) return undefined;
+    if (!this.#isGentle && !this.#fills()) return undefined;
+    const position = this.#streams.streams[0]?.position ?? 0;
     const { size } = this.#target.version;
     return (
-      this.#firstFree({ start: newest.position, end: size }, this.#partBytesMax) ??
-      this.#firstFree({ start: 0, end: newest.position }, this.#partBytesMax)
+      this.#firstFree({ start: position, end: size }, this.#partBytesMax) ??
+      this.#firstFree({ start: 0, end: position }, this.#partBytesMax)
     );
   }
 
