@@ -8,6 +8,11 @@ import type { DirectFile } from './direct-reads.js';
 export interface ContentSource {
   /** Never waits; the same version shares its bytes and its download with every other open handle. */
   open(version: ObjectVersion): Content;
+  /**
+   * Somebody is likely to open `version` soon: it is fetched ahead, below everything else, within the room for objects
+   * that nobody has open. One at a time; a hint that may be ignored.
+   */
+  expect(version: ObjectVersion): void;
 }
 
 export interface Content {
@@ -23,6 +28,8 @@ export interface Content {
    * @throws ContentError
    */
   read(target: Uint8Array, offset: number, signal?: AbortSignal): Promise<number>;
+  /** Calls `listener`, which must not throw, once more than half of the object is local: now, later, or never. */
+  onceHalfHere(listener: () => void): void;
   /** Idempotent. Reads under way on this handle end as `closed`. */
   close(): void;
 }

@@ -15,6 +15,8 @@ export interface Fetcher {
   readonly partsInFlight: number;
   observe(range: ByteRange): void;
   demand(range: ByteRange): void;
+  /** Fetches the whole object when nothing else is to be fetched, until `stop`. */
+  fillGently(): void;
   stop(): void;
 }
 

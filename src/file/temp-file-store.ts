@@ -121,6 +121,11 @@ export class TempFileStore implements DownloadTarget {
     this.#direct = openDirectReads(this, { ...this.#deps, file: this.#file, beingWritten });
   }
 
+  /** Nobody has the object open, but somebody may soon. */
+  fillGently(): void {
+    this.#fetcher.fillGently();
+  }
+
   /** Nobody has the object open: fetching and direct reads end, the descriptor is given back, what arrived stays. */
   rest(): void {
     this.#fetcher.stop();

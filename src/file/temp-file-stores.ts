@@ -15,6 +15,7 @@ import { versionIdentity } from '../object-store/object-store.js';
 import type { ObjectVersion } from '../object-store/object-store.js';
 import { ContentError } from './content.js';
 import type { Content, ContentSource } from './content.js';
+import { Expectation, onceHalfHere } from './expectation.js';
 import type { TempFileStoreDeps } from './store-deps.js';
 import { closedError } from './store-state.js';
 import { TempFileStore } from './temp-file-store.js';
@@ -50,6 +51,7 @@ export class TempFileStores implements ContentSource {
   /** Open stores whose version is known to be gone or whose file failed: a new open gets a new store. */
   readonly #detached = new Set<Entry>();
   readonly #idle: LRUCache<string, Entry>;
+  readonly #expectation: Expectation;
   #idleBitmapBytes = 0;
   #idLast = 0;
   #readIdLast = 0;
@@ -58,6 +60,7 @@ export class TempFileStores implements ContentSource {
   constructor(deps: TempFileStoresDeps, options: TempFileStoresOptions) {
     this.#deps = deps;
     this.#options = options;
+    this.#expectation = new Expectation(deps.clock);
     this.#idle = new LRUCache<string, Entry>({
       max: IDLE_STORES_MAX,
       maxSize: Math.max(1, options.cacheBytesMax),
@@ -89,12 +92,26 @@ export class TempFileStores implements ContentSource {
         const signals = signal === undefined ? [closing.signal] : [closing.signal, signal];
         return this.#read(store, { target, offset, signals });
       },
+      onceHalfHere: (listener) => onceHalfHere(store, closing.signal, listener),
       close: () => {
         if (closing.signal.aborted) return;
         closing.abort();
         this.#release(entry);
       },
     };
+  }
+
+  expect(version: ObjectVersion): void {
+    const identity = versionIdentity(version);
+    if (this.#closed || this.#expectation.isUnderWay || this.#open.has(identity)) return;
+    if (version.size > this.#options.cacheBytesMax) return;
+    const entry = this.#idle.get(identity) ?? {
+      store: this.#create(version, identity),
+      identity,
+      handles: 0,
+    };
+    this.#keep(entry);
+    if (entry.store.state.kind === 'filling') this.#expectation.begin(entry.store);
   }
 
   /** Open stores first, then idle ones, the most recently used first. */
@@ -139,6 +156,7 @@ export class TempFileStores implements ContentSource {
     const entry = idle ?? { store: this.#create(version, identity), identity, handles: 0 };
     this.#open.set(identity, entry);
     if (idle !== undefined) this.#idle.delete(identity);
+    this.#expectation.meet(entry.store);
     entry.store.wake();
     return entry;
   }

@@ -4,7 +4,7 @@
  * known of paths (node-table), open files (handle-table). Built by the composition root, called by fuse/.
  */
 import type { Content, ContentSource } from '../file/content.js';
-import type { ObjectStore } from '../object-store/object-store.js';
+import type { ObjectStore, ObjectVersion } from '../object-store/object-store.js';
 import type { Logger } from '../observability/logger.js';
 import { assert } from '../runtime/assert.js';
 import type { Clock } from '../runtime/clock.js';
@@ -27,6 +27,7 @@ import type { Platform } from './keys.js';
 import { NameLookup } from './name-lookup.js';
 import { NEVER, NodeTable } from './node-table.js';
 import type { Node } from './node-table.js';
+import { SiblingShards } from './sibling-shards.js';
 import { toFilesystemError } from './translate-errors.js';
 
 export interface ReadOnlyFilesystemDeps {
@@ -83,6 +84,7 @@ export class ReadOnlyFilesystem implements Filesystem {
   readonly #directories: DirectoryCache;
   readonly #names: NameLookup;
   readonly #handles: HandleTable;
+  readonly #siblings: SiblingShards;
   #nameOutdated: ((parent: NodeId, name: string) => void) | undefined;
   #isClosed = false;
 
@@ -105,6 +107,10 @@ export class ReadOnlyFilesystem implements Filesystem {
     this.#names = new NameLookup(
       { objectStore, clock, nodes, directories: this.#directories },
       { prefix, metadataTtlMs, platform, absentMax: limits.absentNamesMax },
+    );
+    this.#siblings = new SiblingShards(
+      { content: deps.content, directories: this.#directories, nodes },
+      (node) => this.#versionOf(node),
     );
   }
 
@@ -174,12 +180,12 @@ export class ReadOnlyFilesystem implements Filesystem {
       );
     }
     this.#handles.assertRoom();
-    const { endpoint, bucket } = this.#deps.objectStore;
-    const key = `${this.#options.prefix}${node.path}`;
-    const content = this.#deps.content.open({ endpoint, bucket, key, etag: node.etag, size: node.size });
+    const content = this.#deps.content.open(this.#versionOf(node));
     if (!this.#options.versionsApart) this.#handles.supersedeOthers(node, () => true);
     assert(this.#nodes.pin(id), `node ${id} is known`);
-    return this.#handles.add(node, content).id;
+    const { id: handle } = this.#handles.add(node, content);
+    this.#siblings.watch(node, content);
+    return handle;
   }
 
   async readsOfOlderVersionsEnded(handle: HandleId): Promise<void> {
@@ -232,6 +238,11 @@ export class ReadOnlyFilesystem implements Filesystem {
     for (const handle of this.#handles.ids()) this.release(handle);
     this.#names.close();
     this.#directories.close();
+  }
+
+  #versionOf({ path, etag, size }: Node): ObjectVersion {
+    const { endpoint, bucket } = this.#deps.objectStore;
+    return { endpoint, bucket, key: `${this.#options.prefix}${path}`, etag, size };
   }
 
   #readFailure(node: Node | undefined, error: unknown): Error {

@@ -6,6 +6,7 @@ import type { Test } from 'tap';
 import type { ListPage, ObjectStore, ObjectVersion } from '../../src/object-store/object-store.js';
 import { fillPattern } from '../../src/runtime/pattern.js';
 import { CollectingSink } from '../support/collecting-sink.js';
+import { LendingSink } from '../support/lending-sink.js';
 
 /** What some servers do not do: kinds of keys that they refuse or keep under another name, and a kind of listing. */
 export type ContractException =
@@ -26,6 +27,8 @@ export interface ContractTarget {
   /** As one multipart upload, where there is such a thing. */
   putParts(key: string, parts: readonly Uint8Array[]): Promise<void>;
   delete(key: string): Promise<void>;
+  /** Parts go into local files that are lent, instead of being handed over: that is for another transport. */
+  readonly lendsFiles?: boolean | undefined;
   readonly exceptions: readonly ContractException[];
   /** Releases the target, closed store included. */
   dispose(): Promise<void>;
@@ -73,10 +76,20 @@ export async function versionOf({ store }: ContractTarget, key: string): Promise
   return { endpoint: store.endpoint, bucket: store.bucket, key, etag: info.etag, size: info.size };
 }
 
-export async function fetch(store: ObjectStore, version: ObjectVersion, start: number, end: number) {
-  const sink = new CollectingSink();
-  const outcome = await store.fetchPart(version, { start, end }, sink, patient());
-  return { outcome, bytes: sink.bytes };
+/** A part, by the transport that the target's sinks call for. */
+export async function fetch(
+  { store, lendsFiles = false }: Pick<ContractTarget, 'store' | 'lendsFiles'>,
+  version: ObjectVersion,
+  start: number,
+  end: number,
+) {
+  const sink = lendsFiles ? new LendingSink(version.size, start) : new CollectingSink();
+  try {
+    const outcome = await store.fetchPart(version, { start, end }, sink, patient());
+    return { outcome, bytes: sink.bytes };
+  } finally {
+    sink.dispose();
+  }
 }
 
 /** Options of a fetch that nobody aborts. */

@@ -13,7 +13,7 @@ import { silentLogger } from '../../src/observability/logger.js';
 import { systemClock } from '../../src/runtime/clock.js';
 import { storeOptions } from '../support/s3-fixture.js';
 import { S3Writer } from '../support/s3-writer.js';
-import type { ContractException } from './contract-target.js';
+import type { ContractException, ContractTarget } from './contract-target.js';
 import { objectStoreContract } from './object-store-contract.js';
 
 const endpointUrl = process.env['SLUICE_CONTRACT_ENDPOINT'];
@@ -21,12 +21,13 @@ const bucket = process.env['SLUICE_CONTRACT_BUCKET'];
 
 if (endpointUrl && bucket) {
   const exceptions = (process.env['SLUICE_CONTRACT_EXCEPTIONS'] ?? '').split(',').filter(Boolean);
-  await objectStoreContract(t, async () => {
+  const openTarget = async (lendsFiles: boolean): Promise<ContractTarget> => {
     const writer = new S3Writer({ endpointUrl, bucket });
     const options = { ...storeOptions(endpointUrl), bucket };
     const store = await createS3ObjectStore(options, { logger: silentLogger, clock: systemClock });
     return {
       store,
+      lendsFiles,
       put: (key, bytes) => writer.put(key, bytes),
       putParts: (key, parts) => writer.putParts(key, parts),
       delete: (key) => writer.delete(key),
@@ -36,7 +37,12 @@ if (endpointUrl && bucket) {
         writer.close();
       },
     };
-  });
+  };
+  for (const lendsFiles of [false, true]) {
+    await t.test(lendsFiles ? 'sockets' : 'the SDK', async (t) => {
+      await objectStoreContract(t, () => openTarget(lendsFiles));
+    });
+  }
 } else {
   t.comment(
     'SKIPPED: the contract on another server: set SLUICE_CONTRACT_ENDPOINT and SLUICE_CONTRACT_BUCKET',

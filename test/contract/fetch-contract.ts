@@ -20,7 +20,7 @@ export const fetchTests: ContractTests = {
       [size - 18, size],
     ] as const;
     for (const [start, end] of ranges) {
-      const { outcome, bytes } = await fetch(target.store, version, start, end);
+      const { outcome, bytes } = await fetch(target, version, start, end);
       t.equal(outcome.kind, 'complete', `[${start}, ${end})`);
       t.ok(bytes.equals(pattern(7, start, end)), `bytes of [${start}, ${end})`);
     }
@@ -30,7 +30,7 @@ export const fetchTests: ContractTests = {
     const key = `${prefix}x`;
     const size = 5 * MIB + 1000;
     await target.putParts(key, [pattern(8, 0, 5 * MIB), pattern(8, 5 * MIB, size)]);
-    const { outcome, bytes } = await fetch(target.store, await versionOf(target, key), 5 * MIB - 10, size);
+    const { outcome, bytes } = await fetch(target, await versionOf(target, key), 5 * MIB - 10, size);
     t.equal(outcome.kind, 'complete');
     t.ok(bytes.equals(pattern(8, 5 * MIB - 10, size)));
   },
@@ -38,9 +38,7 @@ export const fetchTests: ContractTests = {
   'several ranges may be fetched at once': async (t, target, prefix) => {
     const version = await putVersion(target, `${prefix}x`, pattern(9, 0, MIB));
     const starts = Array.from({ length: 16 }, (_, index) => index * 65536);
-    const parts = await Promise.all(
-      starts.map((start) => fetch(target.store, version, start, start + 65536)),
-    );
+    const parts = await Promise.all(starts.map((start) => fetch(target, version, start, start + 65536)));
     t.ok(Buffer.concat(parts.map(({ bytes }) => bytes)).equals(pattern(9, 0, MIB)));
   },
 
@@ -48,21 +46,21 @@ export const fetchTests: ContractTests = {
     const key = `${prefix}x`;
     const old = await putVersion(target, key, pattern(1, 0, 1000));
     await target.put(key, pattern(2, 0, 1000));
-    const { outcome, bytes } = await fetch(target.store, old, 0, 1000);
+    const { outcome, bytes } = await fetch(target, old, 0, 1000);
     t.same([outcome.kind, bytes.length], ['changed', 0]);
-    t.equal((await fetch(target.store, await versionOf(target, key), 0, 1000)).outcome.kind, 'complete');
+    t.equal((await fetch(target, await versionOf(target, key), 0, 1000)).outcome.kind, 'complete');
   },
 
   'an object that shrank is changed': async (t, target, prefix) => {
     const old = await putVersion(target, `${prefix}x`, pattern(1, 0, 1000));
     await target.put(`${prefix}x`, pattern(1, 0, 10));
-    t.equal((await fetch(target.store, old, 500, 1000)).outcome.kind, 'changed');
+    t.equal((await fetch(target, old, 500, 1000)).outcome.kind, 'changed');
   },
 
   'a deleted object is missing': async (t, target, prefix) => {
     const version = await putVersion(target, `${prefix}x`, pattern(1, 0, 1000));
     await target.delete(`${prefix}x`);
-    const { outcome, bytes } = await fetch(target.store, version, 0, 1000);
+    const { outcome, bytes } = await fetch(target, version, 0, 1000);
     t.same([outcome.kind, bytes.length], ['missing', 0]);
   },
 
@@ -93,7 +91,7 @@ export const fetchTests: ContractTests = {
       t.equal(await fetched.catch((error: unknown) => error), full);
       t.equal(sink.chunks.length, 1);
     }
-    t.equal((await fetch(target.store, version, 0, MIB)).outcome.kind, 'complete');
+    t.equal((await fetch(target, version, 0, MIB)).outcome.kind, 'complete');
   },
 };
 
@@ -126,7 +124,7 @@ export const endTests: ContractTests = {
     const sink = new CollectingSink(() => target.store.close());
     const outcome = await target.store.fetchPart(version, { start: 0, end: size }, sink, patient());
     t.equal(outcome.kind, 'aborted');
-    t.equal((await fetch(target.store, version, 0, 10)).outcome.kind, 'aborted');
+    t.equal((await fetch(target, version, 0, 10)).outcome.kind, 'aborted');
     await rejectsAborted(t, target.store.list({ prefix }));
     await rejectsAborted(t, target.store.head(`${prefix}x`));
     t.doesNotThrow(() => target.store.close());
@@ -137,8 +135,8 @@ export const endTests: ContractTests = {
     const before = target.store.stats;
     await target.store.list({ prefix });
     await target.store.head(`${prefix}nothing`);
-    await fetch(target.store, version, 10, 110);
-    await fetch(target.store, version, 0, 7);
+    await fetch(target, version, 10, 110);
+    await fetch(target, version, 0, 7);
     const after = target.store.stats;
     t.equal(after.controlRequests - before.controlRequests, 2);
     t.equal(after.partRequests - before.partRequests, 2);

@@ -60,7 +60,7 @@ async function roundTrip(
   t.same(keysOf(await allPages(target.store, { prefix })), [key]);
   const version = await versionOf(target, key);
   t.equal(version.size, content.length);
-  t.ok((await fetch(target.store, version, 0, version.size)).bytes.equals(content));
+  t.ok((await fetch(target, version, 0, version.size)).bytes.equals(content));
 }
 
 /** True when the target declares the exception; then it must not keep the key, or the declaration is out of date. */

@@ -38,6 +38,7 @@ export class DirectReadsRig {
           partsInFlight: 0,
           observe: (range) => this.observed.push(range),
           demand: (range) => this.demanded.push(range),
+          fillGently: () => {},
           stop: () => {},
         }),
         makeRoom: () => false,

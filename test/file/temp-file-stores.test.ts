@@ -264,7 +264,7 @@ t.test(
         logger: silentLogger,
         reads,
         createFile: (_path: string, size: number) => new MemoryFile(size),
-        createFetcher: () => ({ partsInFlight: 0, observe() {}, demand() {}, stop() {} }),
+        createFetcher: () => ({ partsInFlight: 0, observe() {}, demand() {}, fillGently() {}, stop() {} }),
         makeRoom: () => false,
         onGrowth: () => {},
       };

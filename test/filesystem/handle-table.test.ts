@@ -12,6 +12,7 @@ const content: Content = {
   direct: undefined,
   complete: false,
   read: async () => 0,
+  onceHalfHere: () => {},
   close: () => {},
 };
 

@@ -127,7 +127,7 @@ t.test('with its key an object is read on both ways', async (t) => {
   const sseCustomerKeyFile = await useKeyFile(t, KEY);
   const store = await useStore(t, server, { sseCustomerKeyFile });
   const version = await currentVersion(store, 'k');
-  const { outcome, bytes } = await fetch(store, version, 4, 9);
+  const { outcome, bytes } = await fetch({ store }, version, 4, 9);
   t.same([outcome, Buffer.from(bytes).toString()], [{ kind: 'complete' }, BODY.slice(4, 9)]);
 
   const { signedRequests } = await useConnection(t, server, { sseCustomerKeyFile });
@@ -178,7 +178,7 @@ t.test('the key gets into no error and no log', async (t) => {
     const store = await useStore(t, { endpoint }, { sseCustomerKeyFile }, { logger, clock });
     collected.push(await store.head('missing').catch((error: unknown) => error));
     const version = { endpoint, bucket: BUCKET, key: 'missing', etag: '"e"', size: 10 };
-    collected.push((await fetch(store, version, 0, 10)).outcome);
+    collected.push((await fetch({ store }, version, 0, 10)).outcome);
   }
   for (const error of collected) logger.error({ err: error }, 'as a caller may log it');
   t.ok(lines.length > 4);

@@ -5,6 +5,7 @@ import type { Test } from 'tap';
 import type { ObjectStore, ObjectVersion, PartOutcome } from '../../src/object-store/object-store.js';
 import { systemClock } from '../../src/runtime/clock.js';
 import { CollectingSink } from '../support/collecting-sink.js';
+import { LendingSink } from '../support/lending-sink.js';
 import { useRawServer } from '../support/raw-server.js';
 import { BUCKET, useServerCredentials, useStore } from '../support/s3-fixture.js';
 import { hurriedClock } from '../support/clocks.js';
@@ -14,7 +15,7 @@ useServerCredentials(t);
 const OBJECT = Buffer.from('0123456789');
 const ETAG = '"e1"';
 
-async function fetch(store: ObjectStore, start: number, end: number) {
+async function fetch(store: ObjectStore, start: number, end: number, lendsFile = false) {
   const version: ObjectVersion = {
     endpoint: store.endpoint,
     bucket: BUCKET,
@@ -22,10 +23,12 @@ async function fetch(store: ObjectStore, start: number, end: number) {
     etag: ETAG,
     size: OBJECT.length,
   };
-  const sink = new CollectingSink();
+  const sink = lendsFile ? new LendingSink(OBJECT.length, start) : new CollectingSink();
   const options = { signal: new AbortController().signal, stallTimeoutMs: 10_000 };
   const outcome = await store.fetchPart(version, { start, end }, sink, options);
-  return { outcome, text: sink.bytes.toString() };
+  const text = sink.bytes.toString();
+  sink.dispose();
+  return { outcome, text };
 }
 
 async function storeAnswering(t: Test, answer: (request: IncomingMessage, response: ServerResponse) => void) {
@@ -69,7 +72,7 @@ const PART_CASES: readonly PartCase[] = [
 ]; // prettier-ignore
 
 for (const { title, range, status, headers, body, outcome, text = '' } of PART_CASES) {
-  t.test(`${title} makes the part ${outcome}`, async (t) => {
+  t.test(`${title} makes the part ${outcome}, on each transport`, async (t) => {
     const { store } = await storeAnswering(t, (_request, response) => {
       const length = 'transfer-encoding' in headers ? {} : { 'content-length': String(body.length) };
       response.writeHead(status, { ...headers, ...length }).end(body);
@@ -77,6 +80,10 @@ for (const { title, range, status, headers, body, outcome, text = '' } of PART_C
     const got = await fetch(store, ...range);
     t.same([got.outcome.kind, got.text], [outcome, text]);
     t.equal((await fetch(store, ...range)).outcome.kind, outcome, 'and so again');
+    for (const which of ['first', 'second']) {
+      const lent = await fetch(store, ...range, true);
+      t.same([lent.outcome.kind, lent.text], [outcome, text], `${which} by socket`);
+    }
   });
 }
 

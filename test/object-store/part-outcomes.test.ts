@@ -5,6 +5,7 @@ import type { ByteRange, ObjectStore, PartOutcome } from '../../src/object-store
 import { Deferred } from '../../src/runtime/deferred.js';
 import type { Fault } from '../../src/s3-server/faults.js';
 import { CollectingSink } from '../support/collecting-sink.js';
+import { LendingSink } from '../support/lending-sink.js';
 import { assertPattern } from '../support/pattern-check.js';
 import {
   BUCKET,
@@ -26,13 +27,17 @@ useServerCredentials(t);
 const server = await useServer(t);
 await server.putSynthetic(BUCKET, KEY, { size: SIZE, seed: SEED });
 
-async function fetch(
-  store: ObjectStore,
-  options: { readonly stallTimeoutMs?: number; readonly range?: ByteRange } = {},
-) {
-  const sink = new CollectingSink();
+interface FetchSettings {
+  readonly stallTimeoutMs?: number;
+  readonly range?: ByteRange;
+  readonly transport?: Transport;
+}
+
+async function fetch(t: Test, store: ObjectStore, settings: FetchSettings = {}) {
+  const { range = RANGE, stallTimeoutMs = 10_000, transport = 'sdk' } = settings;
+  const sink = transport === 'socket' ? new LendingSink(SIZE, range.start) : new CollectingSink();
+  t.teardown(() => sink.dispose());
   const version = await currentVersion(store, KEY);
-  const { range = RANGE, stallTimeoutMs = 10_000 } = options;
   const outcome = await store.fetchPart(version, range, sink, {
     signal: new AbortController().signal,
     stallTimeoutMs,
@@ -41,15 +46,16 @@ async function fetch(
 }
 
 /** Fetches once under `fault`, and once more after it, which must succeed on the same connections. */
-async function fetchUnder(t: Test, fault: Fault, stallTimeoutMs?: number): Promise<PartOutcome> {
+async function fetchUnder(t: Test, fault: Fault, settings: FetchSettings): Promise<PartOutcome> {
   // One data connection: it would be lost if an answer were left unread.
   const store = await useStore(t, server, { connectionsMax: 2 });
   const remove = server.faults.add({ operation: 'GetObject', fault });
-  const { outcome, sink } = await fetch(store, stallTimeoutMs === undefined ? {} : { stallTimeoutMs });
+  const { outcome, sink } = await fetch(t, store, settings);
   remove();
   assertPattern(t, sink.bytes, SEED, RANGE.start, 'under the fault');
   t.equal(store.stats.bytesFetched, sink.bytes.length, 'bytes are counted');
-  const after = await fetch(store);
+  const { transport } = settings;
+  const after = await fetch(t, store, transport === undefined ? {} : { transport });
   t.equal(after.outcome.kind, 'complete', 'the store goes on');
   assertPattern(t, after.sink.bytes, SEED, RANGE.start, 'after the fault');
   t.equal(after.sink.bytes.length, RANGE.end - RANGE.start);
@@ -58,10 +64,15 @@ async function fetchUnder(t: Test, fault: Fault, stallTimeoutMs?: number): Promi
 
 const AFTER_SOME_BYTES = { atByte: 300_000, of: 'body' } as const;
 
+const TRANSPORTS = ['sdk', 'socket'] as const;
+type Transport = (typeof TRANSPORTS)[number];
+
 interface Case {
   readonly title: string;
   readonly fault: Fault;
   readonly outcome: object;
+  /** Where the socket transport knows less of the cause. */
+  readonly socketOutcome?: object;
 }
 
 const CASES: readonly Case[] = [
@@ -69,7 +80,7 @@ const CASES: readonly Case[] = [
   { title: 'a reset after the headers', fault: { kind: 'reset', at: 'after-headers' }, outcome: { kind: 'short' } },
   { title: 'an early end', fault: { kind: 'early-end', ...AFTER_SOME_BYTES }, outcome: { kind: 'short', cause: Error } },
   { title: 'an end before the first byte', fault: { kind: 'early-end', atByte: 0 }, outcome: { kind: 'short' } },
-  { title: 'a reset before the headers', fault: { kind: 'reset', at: 'before-headers' }, outcome: { kind: 'unreachable', cause: { code: 'unreachable' } } },
+  { title: 'a reset before the headers', fault: { kind: 'reset', at: 'before-headers' }, outcome: { kind: 'unreachable', cause: { code: 'unreachable' } }, socketOutcome: { kind: 'unreachable', cause: { code: 'ECONNRESET' } } },
   { title: 'a failed precondition', fault: { kind: 'precondition-failed' }, outcome: { kind: 'changed' } },
   { title: 'another ETag', fault: { kind: 'changed-etag' }, outcome: { kind: 'changed' } },
   { title: 'another ETag from a server that ignores If-Match', fault: { kind: 'changed-etag', ignoreIfMatch: true }, outcome: { kind: 'changed' } },
@@ -77,7 +88,7 @@ const CASES: readonly Case[] = [
   { title: 'no such key', fault: { kind: 'not-found' }, outcome: { kind: 'missing' } },
   { title: 'a server that is busy', fault: { kind: 'slow-down' }, outcome: { kind: 'throttled', retryAfterMs: undefined } },
   { title: 'a server that is busy for 7 s', fault: { kind: 'slow-down', retryAfterSeconds: 7 }, outcome: { kind: 'throttled', retryAfterMs: 7000 } },
-  { title: 'an internal error', fault: { kind: 'internal-error' }, outcome: { kind: 'broken', cause: { code: 'server_error' } } },
+  { title: 'an internal error', fault: { kind: 'internal-error' }, outcome: { kind: 'broken', cause: { code: 'server_error' } }, socketOutcome: { kind: 'broken', cause: Error } },
   { title: 'a wrong Content-Range', fault: { kind: 'wrong-content-range' }, outcome: { kind: 'broken', cause: Error } },
   { title: 'a forbidden object', fault: { kind: 'access-denied' }, outcome: { kind: 'denied', error: { code: 'access_denied' } } },
   { title: 'an archived object', fault: { kind: 'invalid-object-state' }, outcome: { kind: 'denied', error: { code: 'archived' } } },
@@ -86,28 +97,32 @@ const CASES: readonly Case[] = [
   { title: 'a redirect to nowhere', fault: { kind: 'redirect', status: 301 }, outcome: { kind: 'denied', error: { code: 'wrong_region' } } },
 ]; // prettier-ignore
 
-for (const { title, fault, outcome } of CASES) {
-  t.test(`${title} makes the part ${(outcome as PartOutcome).kind}`, async (t) => {
-    t.match(await fetchUnder(t, fault), outcome);
+for (const transport of TRANSPORTS) {
+  for (const { title, fault, outcome, socketOutcome } of CASES) {
+    t.test(`${title} makes the part ${(outcome as PartOutcome).kind} (${transport})`, async (t) => {
+      const expected = transport === 'socket' ? (socketOutcome ?? outcome) : outcome;
+      t.match(await fetchUnder(t, fault, { transport }), expected);
+    });
+  }
+
+  t.test(`bytes that came before a fault stay (${transport})`, async (t) => {
+    const store = await useStore(t, server);
+    t.teardown(
+      server.faults.add({ operation: 'GetObject', fault: { kind: 'early-end', ...AFTER_SOME_BYTES } }),
+    );
+    const { outcome, sink } = await fetch(t, store, { transport });
+    t.same([outcome.kind, sink.bytes.length], ['short', 300_000]);
+    assertPattern(t, sink.bytes, SEED, RANGE.start, 'before the early end');
+  });
+
+  t.test(`silence before the headers makes the part unreachable (${transport})`, async (t) => {
+    const settings = { transport, stallTimeoutMs: 300 };
+    t.match(await fetchUnder(t, { kind: 'stall', at: 'before-headers' }, settings), {
+      kind: 'unreachable',
+      cause: Error,
+    });
   });
 }
-
-t.test('bytes that came before a fault stay', async (t) => {
-  const store = await useStore(t, server);
-  t.teardown(
-    server.faults.add({ operation: 'GetObject', fault: { kind: 'early-end', ...AFTER_SOME_BYTES } }),
-  );
-  const { outcome, sink } = await fetch(store);
-  t.same([outcome.kind, sink.bytes.length], ['short', 300_000]);
-  assertPattern(t, sink.bytes, SEED, RANGE.start, 'before the early end');
-});
-
-t.test('silence before the headers makes the part unreachable', async (t) => {
-  t.match(await fetchUnder(t, { kind: 'stall', at: 'before-headers' }, 300), {
-    kind: 'unreachable',
-    cause: Error,
-  });
-});
 
 t.test('silence in the body makes the part short', async (t) => {
   const clock = new SimulatedClock();
@@ -206,7 +221,7 @@ t.test('an abort ends the wait for headers', async (t) => {
   controller.abort();
   t.same([await waiting, await queued, sink.chunks.length], [{ kind: 'aborted' }, { kind: 'aborted' }, 0]);
   remove();
-  t.equal((await fetch(store)).outcome.kind, 'complete', 'the connection is free again');
+  t.equal((await fetch(t, store)).outcome.kind, 'complete', 'the connection is free again');
 });
 
 t.test('an aborted fetch ends only when its sink is at rest', async (t) => {

@@ -17,6 +17,9 @@ export class CollectingSink implements PartSink {
     return this.#onChunk(this.#received);
   }
 
+  /** As of a sink with a file; nothing to do here. */
+  dispose(): void {}
+
   get bytes(): Buffer {
     return Buffer.concat(this.chunks);
   }

@@ -13,6 +13,8 @@ export type BeforeRead = (version: ObjectVersion, offset: number) => Promise<voi
 
 export class MemoryContentSource implements ContentSource {
   beforeRead: BeforeRead = () => undefined;
+  /** What was expected, in order. */
+  readonly expected: ObjectVersion[] = [];
   /** Opened and not closed yet. */
   readonly contentsOpen = new Set<MemoryContent>();
   readonly #objectStore: MemoryObjectStore;
@@ -26,6 +28,10 @@ export class MemoryContentSource implements ContentSource {
     this.contentsOpen.add(content);
     return content;
   }
+
+  expect(version: ObjectVersion): void {
+    this.expected.push(version);
+  }
 }
 
 class MemoryContent implements Content {
@@ -36,6 +42,7 @@ class MemoryContent implements Content {
   readonly #objectStore: MemoryObjectStore;
   readonly #source: MemoryContentSource;
   readonly #closing = new AbortController();
+  readonly #halfListeners: (() => void)[] = [];
 
   constructor(version: ObjectVersion, objectStore: MemoryObjectStore, source: MemoryContentSource) {
     this.version = version;
@@ -78,6 +85,15 @@ class MemoryContent implements Content {
       default:
         return unreachable(outcome);
     }
+  }
+
+  onceHalfHere(listener: () => void): void {
+    this.#halfListeners.push(listener);
+  }
+
+  /** Says that half of the object is here. */
+  halfIsHere(): void {
+    for (const listener of this.#halfListeners.splice(0)) listener();
   }
 
   close(): void {
