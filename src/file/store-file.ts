@@ -1,8 +1,10 @@
 /**
- * Writing into the local file of a store: by JavaScript, or by a transport to which the file is lent. When the disk is
- * full, room is made once before it is an error. Owned by TempFileStore.
+ * The local file of a store as downloading uses it: what is there is looked at, what comes is written, by JavaScript or
+ * by a transport to which the file is lent. When the disk is full, room is made once before it is an error. Owned by
+ * TempFileStore.
  */
 import { asError } from '../runtime/assert.js';
+import type { ByteRange } from '../runtime/range.js';
 import type { ObjectVersion } from '../object-store/object-store.js';
 import type { PlaceOfPart } from './part-writer.js';
 import type { BorrowedFile, LocalFile } from './sparse-file.js';
@@ -31,6 +33,13 @@ export class StoreFile {
   /** A transport has the file: it may write and publish at any moment. */
   get isLent(): boolean {
     return this.#lent > 0;
+  }
+
+  /** Bytes that are there. Rejects with what the system says. */
+  async read({ start, end }: ByteRange): Promise<Uint8Array> {
+    const bytes = new Uint8Array(end - start);
+    await this.#file.read(bytes, start);
+    return bytes;
   }
 
   /** @throws ContentError no_space, disk_failed */

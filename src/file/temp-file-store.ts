@@ -195,10 +195,8 @@ export class TempFileStore implements DownloadTarget {
     return this.#waiters.wants(range);
   }
 
-  async peek({ start, end }: ByteRange): Promise<Uint8Array> {
-    const bytes = new Uint8Array(end - start);
-    await this.#file.read(bytes, start);
-    return bytes;
+  peek(range: ByteRange): Promise<Uint8Array> {
+    return this.#storeFile.read(range);
   }
 
   beginPart(range: ByteRange): PartTarget {
