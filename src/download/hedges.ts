@@ -19,10 +19,12 @@ import type { DownloadTarget } from './target.js';
 
 /** A part is slow when it takes, or is going to take, so many times what is usual. */
 const SLOW_FACTOR = 3;
-/** What is usual on a network next door is too short to judge by: no part is slow before this. */
-const SLOW_MS_MIN = 50;
+/** A part is not slow before this: what is usual next door is too short to judge by, and a busy processor is no network. */
+const SLOW_MS_MIN = 200;
 /** A smaller hedge, of a part that is larger, is not worth its request. */
 const HEDGE_BYTES_MIN = 64 * 1024;
+/** What may be on its way, and is wasted, when the slow request is ended; it counts as asked for twice. */
+const ENDED_BYTES = 1024 * 1024;
 /** Slow parts are looked for this often while readers wait. */
 const LOOK_INTERVAL_MS = 20;
 
@@ -105,19 +107,20 @@ export class Hedges {
   #hedge(part: Part): void {
     const { pageBytes } = this.#target;
     const start = Math.floor(part.position / pageBytes) * pageBytes;
-    const bytes = this.#budget.take(part.end - start);
+    const taken = this.#budget.take(part.end - start + ENDED_BYTES);
+    const bytes = taken - ENDED_BYTES;
     const end = bytes === part.end - start ? part.end : start + Math.floor(bytes / pageBytes) * pageBytes;
-    if (end - start < Math.min(HEDGE_BYTES_MIN, part.end - start)) return this.#budget.refund(bytes);
+    if (end - start < Math.min(HEDGE_BYTES_MIN, part.end - start)) return this.#budget.refund(taken);
     const signal = this.#aborter.signal;
     this.#hedges.set(part, undefined);
     this.#hedged.lane.demand(async () => {
-      const fetchedBytes = await this.#fetch(part, { start, end }, signal);
-      this.#budget.refund(bytes - fetchedBytes);
+      const usedBytes = await this.#fetch(part, { start, end }, signal);
+      this.#budget.refund(taken - usedBytes);
       if (!signal.aborted) this.#hedges.delete(part);
     });
   }
 
-  /** One attempt; returns how many bytes it brought. Never rejects. */
+  /** One attempt; returns how many bytes it cost, on both requests. Never rejects. */
   async #fetch(part: Part, range: ByteRange, signal: AbortSignal): Promise<number> {
     if (signal.aborted || part.state === 'ended' || this.#target.firstMissing(range) === undefined) return 0;
     const hedge = new Part(this.#target, range, this.#deps, true);
@@ -126,6 +129,7 @@ export class Hedges {
     const bytes = hedge.position - range.start;
     this.#deps.metrics.hedged(bytes);
     if (kind === 'complete' && part.position < range.end) part.abandon();
-    return bytes;
+    // One of the two requests was ended before its end.
+    return bytes + ENDED_BYTES;
   }
 }

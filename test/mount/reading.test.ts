@@ -99,7 +99,7 @@ onEachDriver(
     const { server, mount } = await startWorld(t, { driver });
     const size = 512 * MIB;
     await server.putSynthetic(BUCKET, 'big', { size, seed: 8 });
-    const { mountpoint } = await mount();
+    const { mountpoint } = await mount(['--hedge=off']);
     const digest = sha256OfPattern(size, 8);
     server.counters.reset();
     const readers = Array.from({ length: 8 }, () =>
