@@ -61,7 +61,7 @@ export async function mountBucket(config: MountConfig, deps: MountDeps): Promise
     // What is wrong on this machine is said before anybody waits for the network.
     await layers.session.prepare();
     await objectStore.check(config.prefix, deps.signal);
-    layers.filesystem.rehearse();
+    layers.filesystem.foresee();
     objectStore.expectFetches(READY_CONNECTIONS);
     await layers.session.mount();
     return serve(config, deps, objectStore, folder, layers);

@@ -115,8 +115,8 @@ export class ReadOnlyFilesystem implements Filesystem {
   }
 
   /** Gets ready for the first lookup, without waiting: to be called when the object store is known to answer. */
-  rehearse(): void {
-    this.#names.rehearse();
+  foresee(): void {
+    void this.#names.foresee();
   }
 
   async lookup(parent: NodeId, name: string): Promise<NodeEntry> {
