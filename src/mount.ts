@@ -29,6 +29,8 @@ import type { StatusReport } from './observability/status-report.js';
 import type { Clock } from './runtime/clock.js';
 import { sluiceVersion } from './runtime/version.js';
 
+/** Opened before anybody asks: for the first bytes of a file, and of the one that it refers to. */
+const READY_CONNECTIONS = 2;
 /** Stores that one status report lists. */
 const STATUS_STORES_MAX = 1000;
 
@@ -61,7 +63,8 @@ export async function mountBucket(config: MountConfig, deps: MountDeps): Promise
     // What is wrong on this machine is said before anybody waits for the network.
     await layers.session.prepare();
     await objectStore.check(config.prefix, deps.signal);
-    layers.filesystem.rehearse();
+    layers.filesystem.foresee();
+    objectStore.expectFetches(READY_CONNECTIONS);
     await layers.session.mount();
     return serve(config, deps, objectStore, folder, layers);
   } catch (error) {

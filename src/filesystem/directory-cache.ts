@@ -199,7 +199,7 @@ export class DirectoryCache {
   }
 }
 
-function factsOf({ object }: ListedName): NodeFacts {
+export function factsOf({ object }: ListedName): NodeFacts {
   return object ? fileFacts(object) : { kind: 'directory', modifiedMs: undefined };
 }
 

@@ -7,12 +7,13 @@
  */
 import { LRUCache } from '../runtime/lru.js';
 import type { ListPage, ObjectInfo } from '../object-store/object-store.js';
-import { fileFacts } from './directory-cache.js';
+import { factsOf, fileFacts } from './directory-cache.js';
 import type { DirectoryCache, DirectoryCacheDeps } from './directory-cache.js';
+import { CoveredNames, DirectoryListing } from './directory-listing.js';
 import { FilesystemError } from './errors.js';
 import { Flights } from './flights.js';
 import type { Flight } from './flights.js';
-import { childPath, fitsBytes, KEY_BYTES_MAX, nameProblem } from './keys.js';
+import { childPath, directoryPrefix, fitsBytes, KEY_BYTES_MAX, nameProblem } from './keys.js';
 import type { Platform } from './keys.js';
 import type { Node } from './node-table.js';
 
@@ -28,8 +29,12 @@ export interface NameLookupOptions {
   readonly absentMax: number;
 }
 
-/** Any name would do; that it is remembered as absent should surprise nobody. */
-const REHEARSED_NAME = '.sluice-rehearsal';
+/** As many as there are connections for control calls at most, less the one that lists the root. */
+const FORESEEN_DIRECTORIES_MAX = 7;
+/** Of one directory: a page of this size is taken in within a few ms. */
+const FORESEEN_NAMES_MAX = 100;
+/** From the mount to the first file that a script opens; whatever changes in the bucket meanwhile is seen soon. */
+const FORESIGHT_MS = 5000;
 
 export class NameLookup {
   readonly #deps: NameLookupDeps;
@@ -60,11 +65,19 @@ export class NameLookup {
   }
 
   /**
-   * Asks for a name that nobody waits for. The first lookup of a mount would else open connections and run through
-   * code that has never run, each at the cost of about a round trip. Its failure is nobody's: the next lookup meets it.
+   * Learns what the first lookups of a mount are likely to ask for: names in the root and in the first directories
+   * there. They answer for some seconds only, and only for what is there. It also opens the connections for lookups,
+   * and runs the code for the first time, each of which would cost the first lookup a round trip. Never rejects.
    */
-  rehearse(): void {
-    this.find('', REHEARSED_NAME).catch(() => {});
+  async foresee(): Promise<void> {
+    try {
+      const directories = await this.#foreseeDirectory('');
+      await Promise.all(
+        directories.slice(0, FORESEEN_DIRECTORIES_MAX).map((path) => this.#foreseeDirectory(path)),
+      );
+    } catch {
+      // Nobody waits for it: the next lookup meets what is wrong.
+    }
   }
 
   /** The next question about `path` goes to the object store. */
@@ -121,6 +134,29 @@ export class NameLookup {
     nodes.remove(path, checkedMs);
     this.#absent.set(path, checkedMs);
     return undefined;
+  }
+
+  /** The directories that it shows. */
+  async #foreseeDirectory(path: string): Promise<string[]> {
+    const { clock, nodes, objectStore } = this.#deps;
+    const { metadataTtlMs, platform } = this.#options;
+    // As old as what may be relied on for so long and no longer.
+    const checkedMs = clock.nowMs() - Math.max(0, metadataTtlMs - FORESIGHT_MS);
+    const prefix = directoryPrefix(this.#options.prefix, path);
+    const page = await objectStore.list({ prefix, delimiter: '/', entriesMax: FORESEEN_NAMES_MAX });
+    const covered = page.continuation === undefined ? undefined : CoveredNames.of(prefix, page);
+    if (page.continuation !== undefined && !covered) return [];
+    const listing = new DirectoryListing(prefix, platform);
+    listing.add(page, checkedMs);
+    const directories: string[] = [];
+    for (const entry of listing.finish().names) {
+      const child = childPath(path, entry.name);
+      // A lookup has asked for it meanwhile.
+      if (covered?.has(entry.name) === false || this.#absent.has(child)) continue;
+      nodes.show(child, factsOf(entry), checkedMs);
+      if (!entry.object) directories.push(child);
+    }
+    return directories;
   }
 
   #showDirectory(path: string, key: string, page: ListPage, checkedMs: number): Node {

@@ -115,14 +115,16 @@ export class ReadOnlyFilesystem implements Filesystem {
   }
 
   /** Gets ready for the first lookup, without waiting: to be called when the object store is known to answer. */
-  rehearse(): void {
-    this.#names.rehearse();
+  foresee(): void {
+    void this.#names.foresee();
   }
 
   async lookup(parent: NodeId, name: string): Promise<NodeEntry> {
     const directory = this.#directoryNode(parent);
     const node = await translated(this.#names.find(directory.path, name));
     if (!node) throw new FilesystemError('not_found', `no such name: ${JSON.stringify(name)}`);
+    // Who looks a file up is likely to read it.
+    if (node.kind === 'file') this.#deps.objectStore.expectFetches(1);
     // The one inode of the path is to be set apart before another size is shown, which reads under way would hold up.
     // The same size changes nothing until somebody opens the newer version.
     if (!this.#options.versionsApart)

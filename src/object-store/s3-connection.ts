@@ -13,6 +13,7 @@ import { explainFailure } from './s3-errors.js';
 import type { Failure } from './s3-errors.js';
 import { SdkClient, configuredPlace, standardCredentials } from './sdk-client.js';
 import type { SdkClientOptions } from './sdk-client.js';
+import type { Origin } from './presigned-get.js';
 import { SignedRequests } from './signed-requests.js';
 import { Slots, splitConnections } from './slots.js';
 import { SocketTransport } from './socket/socket-transport.js';
@@ -64,6 +65,9 @@ type SharedClientOptions = Omit<SdkClientOptions, 'network'>;
 
 /** Beyond this machine, plain HTTP shows everybody on the way what it carries. */
 const LOOPBACK = /^http:\/\/(localhost|127(\.\d+){3}|\[::1\])(:|\/|$)/;
+/** Connections that are used up within this are replaced by those that come back. */
+const ASK_INTERVAL_MS = 100;
+
 const DEFAULT_REGION = 'us-east-1';
 
 /** @throws ObjectStoreError invalid_request when an option cannot be used */
@@ -111,7 +115,10 @@ export async function openConnection(
   const socket =
     threads === 0
       ? undefined
-      : new SocketTransport({ threads, idleTimeoutMs, authorities: trust?.authorities }, logger);
+      : new SocketTransport(
+          { threads, idleTimeoutMs, authorities: trust?.authorities, connectionsMax: sockets.data },
+          logger,
+        );
   return new S3Connection(dependencies, client, control, data, socket);
 }
 
@@ -128,6 +135,10 @@ export class S3Connection {
   readonly socket: SocketTransport | undefined;
   #options: SharedClientOptions;
   #signedRequests: SignedRequests;
+  /** Where object bytes come from, once known. */
+  #origin: Origin | undefined;
+  /** The connections that were asked for last. */
+  #asked = { count: 0, atMs: -Infinity };
   /** The region was learned from the server, which is believed once. */
   #followed = false;
 
@@ -180,16 +191,18 @@ export class S3Connection {
   }
 
   /**
-   * Opens connections ahead, so many that are idle. What the socket transport does not send goes out by connections
-   * that are opened when they are needed.
+   * Opens connections ahead, until so many are idle; cheap enough for every lookup. What the socket transport does not
+   * send goes out by connections that are opened when they are needed.
    */
   async expect(count: number): Promise<void> {
     const { socket } = this;
-    if (!socket?.usable) return;
+    const nowMs = this.#dependencies.clock.nowMs();
+    const asked = this.#asked;
+    if (!socket?.usable || (count <= asked.count && nowMs - asked.atMs < ASK_INTERVAL_MS)) return;
+    this.#asked = { count, atMs: nowMs };
     socket.start();
-    const origin = await this.#signedRequests.warmUp();
-    if (origin !== undefined && !isProxied(origin))
-      socket.expect(origin, Math.min(count, this.data.slots.count));
+    const origin = (this.#origin ??= await this.#signedRequests.warmUp());
+    if (origin !== undefined && !isProxied(origin)) socket.expect(origin, count);
   }
 
   close(): void {
@@ -212,6 +225,7 @@ export class S3Connection {
       lane.client = new SdkClient({ ...this.#options, network, clockOffsetMs: client.clockOffsetMs });
     }
     this.#signedRequests = this.#signRequests();
+    this.#origin = undefined;
     return true;
   }
 

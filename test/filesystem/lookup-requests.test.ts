@@ -94,14 +94,73 @@ t.test('a cold walk waits once for the first two names, and at most once for eac
   ]);
 });
 
-t.test('a rehearsal asks as a lookup does, and nobody hears how it went', async (t) => {
+t.test('what lies at the top is foreseen for some seconds, so that first lookups ask nothing', async (t) => {
+  const rig = new FilesystemRig({ prefix: 'p/' });
+  for (const key of ['p/a', 'p/models/x.bin', 'p/z/y/x']) rig.objects.put(key, 'x');
+  rig.filesystem.foresee();
+  await settle();
+  t.same(rig.takeRequests(), ['list p/', 'list p/models/', 'list p/z/']);
+  for (const path of ['a', 'models', 'models/x.bin', 'z', 'z/y']) {
+    const { validMs } = await rig.find(path);
+    t.equal(validMs, 5000, path);
+  }
+  t.same(rig.takeRequests(), []);
+  rig.clock.advance(5000);
+  await rig.find('models/x.bin');
+  t.same(rig.takeRequests(), ['head p/models', 'list p/models/']);
+});
+
+t.test('foresight never says that something is not there', async (t) => {
   const rig = new FilesystemRig();
-  rig.filesystem.rehearse();
+  rig.objects.put('models/x.bin', 'x');
+  rig.filesystem.foresee();
   await settle();
-  t.match(rig.takeRequests(), [/^head /, /^list /]);
-  rig.clock.advance(TTL_MS);
-  rig.fault = () => ({ error: new ObjectStoreError('access_denied', 'denied', { operation: 'test' }) });
-  rig.filesystem.rehearse();
+  rig.objects.put('models/new', 'x');
+  rig.objects.put('new', 'x');
+  await rig.find('models/new');
+  await rig.find('new');
+  t.same(await rig.names('models'), ['new', 'x.bin']);
+});
+
+t.test(
+  'foresight is of seven directories and a hundred names in each, and of what lookups have not asked',
+  async (t) => {
+    const rig = new FilesystemRig();
+    for (let at = 0; at < 200; at++) rig.objects.put(`d${at % 8}/${String(at).padStart(4, '0')}`, 'x');
+    for (let at = 0; at < 200; at++) rig.objects.put(`d0/more-${String(at).padStart(4, '0')}`, 'x');
+    await t.rejects(rig.find('d1/0002'), NOT_FOUND);
+    rig.objects.put('d1/0002', 'x');
+    rig.takeRequests();
+    rig.filesystem.foresee();
+    await settle();
+    t.equal(rig.takeRequests().length, 8);
+    await rig.find('d0/more-0000');
+    await t.rejects(rig.find('d1/0002'), NOT_FOUND);
+    t.same(rig.takeRequests(), []);
+    await rig.find('d0/more-0199');
+    t.same(rig.takeRequests(), ['head d0/more-0199', 'list d0/more-0199/']);
+  },
+);
+
+t.test("foresight is no older than names may be, and its failure is nobody's", async (t) => {
+  for (const metadataTtlMs of [0, 1000]) {
+    const rig = new FilesystemRig({ metadataTtlMs });
+    rig.objects.put('a', 'x');
+    rig.filesystem.foresee();
+    await settle();
+    rig.takeRequests();
+    t.equal((await rig.find('a')).validMs, metadataTtlMs);
+    rig.clock.advance(metadataTtlMs);
+    await rig.find('a');
+    t.equal(rig.takeRequests().length, metadataTtlMs === 0 ? 4 : 2);
+  }
+  const rig = new FilesystemRig();
+  rig.objects.put('a/b', 'x');
+  rig.fault = ({ key }) =>
+    key === ''
+      ? undefined
+      : { error: new ObjectStoreError('access_denied', 'denied', { operation: 'test' }) };
+  rig.filesystem.foresee();
   await settle();
-  t.equal(rig.takeRequests().length, 2);
+  t.same(rig.takeRequests(), ['list ', 'list a/']);
 });

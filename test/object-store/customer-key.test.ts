@@ -154,17 +154,26 @@ t.test('without the key, or with another, the option is named', async (t) => {
   const without = await useStore(t, server);
   const give = /\(SSE-C\): give the key with --sse-customer-key-file$/;
   await t.rejects(without.head('mine'), { code: 'invalid_request', message: give });
-  t.match((await fetch(without, version, 0, 1)).outcome, { kind: 'denied', error: { message: give } });
+  t.match((await fetch({ store: without }, version, 0, 1)).outcome, {
+    kind: 'denied',
+    error: { message: give },
+  });
 
   const wrong = await useStore(t, server, { sseCustomerKeyFile: await useKeyFile(t, randomBytes(32)) });
   const another = /encrypted with another key than that of --sse-customer-key-file/;
   await t.rejects(wrong.head('mine'), { code: 'access_denied', message: another });
-  t.match((await fetch(wrong, version, 0, 1)).outcome, { kind: 'denied', error: { message: another } });
+  t.match((await fetch({ store: wrong }, version, 0, 1)).outcome, {
+    kind: 'denied',
+    error: { message: another },
+  });
 
   const leaveOut = /leave out --sse-customer-key-file/;
   await t.rejects(unlocked.head('plain'), { code: 'invalid_request', message: leaveOut });
   const plain = await currentVersion(without, 'plain');
-  t.match((await fetch(unlocked, plain, 0, 1)).outcome, { kind: 'denied', error: { message: leaveOut } });
+  t.match((await fetch({ store: unlocked }, plain, 0, 1)).outcome, {
+    kind: 'denied',
+    error: { message: leaveOut },
+  });
 });
 
 t.test('the key gets into no error and no log', async (t) => {

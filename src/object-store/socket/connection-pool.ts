@@ -11,6 +11,8 @@ import type { Origin } from '../presigned-get.js';
 export interface ConnectionPoolOptions {
   readonly trust: SecureContext | undefined;
   readonly idleTimeoutMs: number;
+  /** Beyond this none is opened ahead. */
+  readonly connectionsMax: number;
 }
 
 interface Idle {
@@ -86,7 +88,8 @@ export class ConnectionPool {
   /** Opens connections until so many are idle. */
   expect(origin: Origin, count: number): void {
     const idle = this.#idle.get(keyOf(origin))?.length ?? 0;
-    for (let missing = count - idle; missing > 0; missing -= 1) {
+    const free = this.#options.connectionsMax - this.#all.size;
+    for (let missing = Math.min(count - idle, free); missing > 0; missing -= 1) {
       this.#keep(origin, this.open(origin), undefined);
     }
   }

@@ -10,6 +10,8 @@ import type { Origin } from '../presigned-get.js';
 export interface WorkerSettings {
   /** Certificate authorities to trust (PEM); undefined: Node's own default. */
   readonly authorities: readonly string[] | undefined;
+  /** Connections are opened ahead up to this, per worker. */
+  readonly connectionsMax: number;
   /** An idle connection is closed after so long, or sooner when the server says so. */
   readonly idleTimeoutMs: number;
 }

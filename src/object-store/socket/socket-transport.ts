@@ -130,10 +130,10 @@ export class SocketTransport {
   }
 
   #startLane(): Lane {
-    const { authorities, idleTimeoutMs } = this.#options;
-    const worker = new Worker(WORKER, {
-      workerData: { authorities, idleTimeoutMs } satisfies WorkerSettings,
-    });
+    const { authorities, idleTimeoutMs, connectionsMax, threads } = this.#options;
+    const share = Math.ceil(connectionsMax / threads);
+    const settings: WorkerSettings = { authorities, idleTimeoutMs, connectionsMax: share };
+    const worker = new Worker(WORKER, { workerData: settings });
     const lane: Lane = { worker, underWay: new Map() };
     worker.unref();
     worker.on('message', (message: FromWorker) => this.#onMessage(lane, message));

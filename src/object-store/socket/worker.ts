@@ -7,7 +7,7 @@ import { loadNativeAddon, NativeAddonError } from '../../native.js';
 import type { ToWorker, WorkerSettings } from './messages.js';
 import { WorkerCore } from './worker-core.js';
 
-const { authorities, idleTimeoutMs } = workerData as WorkerSettings;
+const { authorities, idleTimeoutMs, connectionsMax } = workerData as WorkerSettings;
 assert(parentPort !== null, 'the transport runs in a worker thread');
 const port = parentPort;
 
@@ -17,6 +17,7 @@ const core = new WorkerCore(
     // One context for all connections: parsing some hundred roots takes 10 ms.
     trust: authorities === undefined ? undefined : createSecureContext({ ca: [...authorities] }),
     idleTimeoutMs,
+    connectionsMax,
   },
 );
 port.on('message', (message: ToWorker) => {

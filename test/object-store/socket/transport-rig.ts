@@ -20,7 +20,7 @@ interface FetchSettings extends Partial<FetchOptions>, LendingSinkHooks {
 }
 
 export function useTransport(t: Test, server: ScriptedServer) {
-  const options = { threads: 1, idleTimeoutMs: 5000, authorities: undefined };
+  const options = { threads: 1, idleTimeoutMs: 5000, authorities: undefined, connectionsMax: 8 };
   const transport = new SocketTransport(options, silentLogger);
   t.teardown(() => transport.close());
   const origin = { protocol: 'http:', hostname: '127.0.0.1', port: server.port } as const;
