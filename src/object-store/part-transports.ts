@@ -46,7 +46,7 @@ export class PartTransports {
     const outcome = await this.#bySocket(fetch);
     if (outcome !== undefined && outcome.kind !== 'unusual') {
       this.#unusual = 0;
-      return outcome;
+      return outcome.kind === 'unreachable' ? this.#explained(fetch, outcome.cause) : outcome;
     }
     if (outcome?.kind === 'unusual') this.#onUnusual(fetch, outcome);
     return this.#bySdk(fetch);
@@ -93,6 +93,16 @@ export class PartTransports {
       { client, clock, explain: (thrown) => connection.explain(thrown, client, call) },
       fetch,
     );
+  }
+
+  /** In the words that the SDK's failures are told in, with what to do. */
+  #explained({ version }: PartFetch, cause: Error): PartOutcome {
+    const { connection } = this.#deps;
+    const { error } = connection.explain(cause, connection.data.client, {
+      operation: 'get',
+      key: version.key,
+    });
+    return { kind: 'unreachable', cause: error };
   }
 
   #onUnusual({ version }: PartFetch, { reason, status }: Extract<SocketOutcome, { kind: 'unusual' }>): void {

@@ -11,6 +11,7 @@ import { createS3ObjectStore } from '../../src/object-store/s3-object-store.js';
 import { silentLogger } from '../../src/observability/logger.js';
 import { systemClock } from '../../src/runtime/clock.js';
 import { CollectingSink } from '../support/collecting-sink.js';
+import { LendingSink } from '../support/lending-sink.js';
 import { useConnectProxy } from '../support/connect-proxy.js';
 import { assertPattern } from '../support/pattern-check.js';
 import { createPrivateCa } from '../support/private-ca.js';
@@ -33,13 +34,18 @@ const secure = await useServer(t, { tls: ca });
 for (const server of [plain, secure]) await server.putSynthetic(BUCKET, 'x', { size: 300_000, seed: 3 });
 
 /** Every kind of call works. */
-async function works(t: Test, store: ObjectStore): Promise<void> {
+async function works(t: Test, store: ObjectStore, { bySocket = true } = {}): Promise<void> {
   await store.check('');
-  const sink = new CollectingSink();
+  const lending = new LendingSink(300_000, 5);
+  t.teardown(() => lending.dispose());
   const version = await currentVersion(store, 'x');
   const options = { signal: new AbortController().signal, stallTimeoutMs: 10_000 };
-  t.match(await store.fetchPart(version, { start: 5, end: 299_999 }, sink, options), { kind: 'complete' });
-  assertPattern(t, sink.bytes, 3, 5, 'what was fetched');
+  for (const sink of [new CollectingSink(), lending]) {
+    t.match(await store.fetchPart(version, { start: 5, end: 299_999 }, sink, options), { kind: 'complete' });
+    t.equal(sink.bytes.length, 299_994);
+    assertPattern(t, sink.bytes, 3, 5, 'what was fetched');
+  }
+  t.equal(lending.handedOver, bySocket ? 0 : 299_994, bySocket ? 'by the socket transport' : 'not by it');
 }
 
 t.test('an authority that is not known is refused, naming --ca-bundle', async (t) => {
@@ -47,8 +53,12 @@ t.test('an authority that is not known is refused, naming --ca-bundle', async (t
   await t.rejects(store.check(''), { code: 'unreachable', message: /not trusted.*--ca-bundle/ });
   const version = { endpoint: secure.endpoint, bucket: BUCKET, key: 'x', etag: '"e"', size: 10 };
   const options = { signal: new AbortController().signal, stallTimeoutMs: 10_000 };
-  const outcome = await store.fetchPart(version, { start: 0, end: 10 }, new CollectingSink(), options);
-  t.match(outcome, { kind: 'unreachable', cause: { message: /--ca-bundle/ } });
+  const lending = new LendingSink(10, 0);
+  t.teardown(() => lending.dispose());
+  for (const sink of [new CollectingSink(), lending]) {
+    const outcome = await store.fetchPart(version, { start: 0, end: 10 }, sink, options);
+    t.match(outcome, { kind: 'unreachable', cause: { message: /--ca-bundle/ } });
+  }
 });
 
 t.test('an authority that did not sign is refused too', async (t) => {
@@ -110,7 +120,7 @@ for (const name of ['HTTPS_PROXY', 'https_proxy', 'ALL_PROXY', 'all_proxy']) {
   t.test(`https goes through the tunnel of ${name}`, async (t) => {
     const proxy = await useConnectProxy(t);
     useServerCredentials(t, { [name]: `http://127.0.0.1:${proxy.port}` });
-    await works(t, await useStore(t, secure, { caBundle: ca.bundle }));
+    await works(t, await useStore(t, secure, { caBundle: ca.bundle }), { bySocket: false });
     t.same(new Set(proxy.targets), new Set([`127.0.0.1:${secure.port}`]));
     t.equal(proxy.targets.length, 2, 'one connection for control calls and one for bytes, kept alive');
   });
@@ -120,7 +130,7 @@ for (const name of ['HTTP_PROXY', 'http_proxy']) {
   t.test(`http goes through the tunnel of ${name}`, async (t) => {
     const proxy = await useConnectProxy(t);
     useServerCredentials(t, { [name]: `http://127.0.0.1:${proxy.port}`, HTTPS_PROXY: 'http://127.0.0.1:1' });
-    await works(t, await useStore(t, plain));
+    await works(t, await useStore(t, plain), { bySocket: false });
     t.same(new Set(proxy.targets), new Set([`127.0.0.1:${plain.port}`]));
   });
 }
@@ -141,7 +151,7 @@ t.test('the certificate is checked against the host behind the proxy', async (t)
   const proxy = await useConnectProxy(t, { destinationPort: secure.port });
   useServerCredentials(t, { HTTPS_PROXY: `http://127.0.0.1:${proxy.port}` });
   const options = { caBundle: ca.bundle };
-  await works(t, await useStore(t, { endpoint: `https://${HOST}` }, options));
+  await works(t, await useStore(t, { endpoint: `https://${HOST}` }, options), { bySocket: false });
   t.equal(proxy.targets[0], `${HOST}:443`);
   const wrong = await useStore(t, { endpoint: 'https://other.test' }, options);
   await t.rejects(wrong.check(''), { code: 'unreachable', message: /ERR_TLS_CERT_ALTNAME_INVALID/ });
@@ -163,7 +173,7 @@ t.test('a proxy may want a login, which no error repeats', async (t) => {
   const proxy = await useConnectProxy(t, { login: 'user:pass-word' });
   const address = (login: string) => `http://${login}@127.0.0.1:${proxy.port}`;
   useServerCredentials(t, { HTTPS_PROXY: address('user:pass-word') });
-  await works(t, await useStore(t, secure, { caBundle: ca.bundle }));
+  await works(t, await useStore(t, secure, { caBundle: ca.bundle }), { bySocket: false });
 
   process.env['HTTPS_PROXY'] = address('user:wrong-word');
   const store = await useStore(t, secure, { caBundle: ca.bundle });

@@ -22,7 +22,8 @@ export class LendingSink implements PartSink {
   lent = 0;
   released = 0;
   #end: number;
-  #written = 0;
+  /** Bytes that were handed over instead: by the SDK's path. */
+  handedOver = 0;
   readonly #start: number;
   readonly #folder: string;
   readonly #descriptor: number;
@@ -46,7 +47,7 @@ export class LendingSink implements PartSink {
   write(chunk: Uint8Array): void {
     writeSync(this.#descriptor, chunk, 0, chunk.length, this.#end);
     this.#end += chunk.length;
-    this.#written += chunk.length;
+    this.handedOver += chunk.length;
   }
 
   readonly lend = (): LocalPlace => {
@@ -79,7 +80,7 @@ export class LendingSink implements PartSink {
   get bytes(): Buffer {
     const bytes = Buffer.alloc(this.received);
     readSync(this.#descriptor, bytes, 0, bytes.length, this.#start);
-    if (this.received > this.#written && !this.availability.has({ start: this.#start, end: this.#end })) {
+    if (this.received > this.handedOver && !this.availability.has({ start: this.#start, end: this.#end })) {
       const { pageBytes } = this.availability;
       const whole = { start: this.#start, end: Math.floor(this.#end / pageBytes) * pageBytes };
       // The page that the end cuts is published when it is whole, or as the end of the gap-free prefix.

@@ -111,27 +111,35 @@ export class Connection {
 
   /** Records that are there already are decrypted one behind the other, and delivered together. */
   #gather(): OnReadOpts {
-    const buffer = new Uint8Array(TLS_GATHER_BYTES);
+    const gathered = new Uint8Array(TLS_GATHER_BYTES);
     let from = 0;
-    let filled = 0;
+    let to = 0;
+    /** Where the next record goes: fixed when the one before was taken, whatever was delivered since. */
+    let next = 0;
     let scheduled = false;
     this.#flush = () => {
-      const [start, end] = [from, filled];
-      from = filled = 0;
-      if (end > start) this.#deliver(buffer, start, end);
+      const [start, end] = [from, to];
+      from = to = 0;
+      if (end > start) this.#deliver(gathered, start, end);
+    };
+    const flushLater = () => {
+      if (scheduled) return;
+      scheduled = true;
+      setImmediate(() => {
+        scheduled = false;
+        this.#flush();
+      });
     };
     return {
-      buffer: () => buffer.subarray(filled),
+      buffer: () => {
+        next = to;
+        return gathered.subarray(next);
+      },
       callback: (bytes) => {
-        filled += bytes;
-        if (buffer.length - filled < TLS_RECORD_BYTES) this.#flush();
-        else if (!scheduled) {
-          scheduled = true;
-          setImmediate(() => {
-            scheduled = false;
-            this.#flush();
-          });
-        }
+        if (from === to) from = next;
+        to = next + bytes;
+        if (gathered.length - to < TLS_RECORD_BYTES) this.#flush();
+        else flushLater();
         return true;
       },
     };
