@@ -58,7 +58,7 @@ class Transfer {
 
   readonly #onData = (chunk: Buffer): void => {
     const { sink, stallTimer, body } = this.#transfer;
-    stallTimer.progress();
+    stallTimer.progress(chunk.length);
     const wanted = chunk.length <= this.#left ? chunk : chunk.subarray(0, this.#left);
     this.#left -= wanted.length;
     // From before the call: the sink may abort the transfer while it is in it.

@@ -41,7 +41,7 @@ export async function attemptPart(
     stalled = true;
     abort.abort();
   });
-  const stall = () => new Error(`no byte for ${options.stallTimeoutMs} ms`);
+  const stall = () => new Error(`too few bytes in ${options.stallTimeoutMs} ms`);
   try {
     let response;
     try {

@@ -1,14 +1,20 @@
 /**
- * Notices that nothing happens: calls `onStall` once when no progress was reported for `timeoutMs`. Progress costs
- * one clock reading, not a timer, since it is reported for every chunk.
+ * Notices that nothing happens, or so little that waiting is no use: calls `onStall` once when fewer than
+ * `PROGRESS_BYTES_MIN` came within `timeoutMs`. Progress costs at most one clock reading, not a timer, since it is
+ * reported for every chunk.
  */
 import type { CancelTimer, Clock } from '../runtime/clock.js';
+
+/** A link that carries less than this in 3 s (21 KiB/s) is worse than another attempt, which resumes where it was. */
+export const PROGRESS_BYTES_MIN = 64 * 1024;
 
 export class StallTimer {
   readonly #clock: Clock;
   readonly #timeoutMs: number;
   readonly #onStall: () => void;
   #progressAtMs: number;
+  /** Bytes since then, too few to be progress. */
+  #bytes = 0;
   #cancel: CancelTimer;
 
   constructor(clock: Clock, timeoutMs: number, onStall: () => void) {
@@ -19,8 +25,11 @@ export class StallTimer {
     this.#cancel = this.#arm(timeoutMs);
   }
 
-  /** Something happened. */
-  progress(): void {
+  /** Bytes came; without a number: something that counts as much as enough of them. */
+  progress(bytes = PROGRESS_BYTES_MIN): void {
+    this.#bytes += bytes;
+    if (this.#bytes < PROGRESS_BYTES_MIN) return;
+    this.#bytes = 0;
     this.#progressAtMs = this.#clock.nowMs();
   }
 

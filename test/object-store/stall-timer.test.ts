@@ -31,6 +31,22 @@ t.test('each progress gives the whole time again', async (t) => {
   t.same(stalls, [10_000]);
 });
 
+t.test('a trickle is a stall: bytes count only once there are enough of them', async (t) => {
+  const { clock, stalls, timer } = watch(t);
+  for (let step = 0; step < 10; step++) {
+    clock.advance(90);
+    timer.progress(6 * 1024);
+  }
+  t.same(stalls, [], '60 KiB within the time');
+  clock.advance(90);
+  timer.progress(6 * 1024);
+  clock.advance(999);
+  t.same(stalls, [], 'with 66 KiB the time begins anew');
+  timer.progress(1024);
+  clock.advance(1);
+  t.same(stalls, [1990]);
+});
+
 t.test('a pause is not counted, and leaves no timer', async (t) => {
   const { clock, stalls, timer } = watch(t);
   clock.advance(900);
