@@ -5,9 +5,9 @@
  */
 import type { ByteRange } from '../runtime/range.js';
 
-/** Kernels read ahead with several requests at once, which may arrive out of order by a few requests of 128 KiB. */
-const REORDER_BYTES = 512 * 1024;
-/** Reading that leaves out more than one such request between reads is not reading in order. */
+/** Kernels read ahead with several requests at once, which may change places: a few of 128 KiB, or one of 1 MiB. */
+const REORDER_BYTES = (1024 + 256) * 1024;
+/** Reading that leaves out more than a request of 128 KiB, or than it reads, is not reading in order. */
 const GAP_BYTES_MAX = 128 * 1024;
 /** Readers of one object that are told apart: loaders use a thread per core, and some more. */
 const STREAMS_MAX = 128;
@@ -78,7 +78,7 @@ export class ReadStreams {
         : this.#streams.splice(at, 1)[0]!;
     if (at !== -1) stream.isNear = Math.abs(start - stream.position) <= NEAR_BYTES;
     if (end > stream.position) {
-      if (start <= stream.position + GAP_BYTES_MAX)
+      if (start <= stream.position + Math.min(GAP_BYTES_MAX, end - start))
         this.#lengthen(stream, Math.min(end - stream.position, end - start));
       stream.position = end;
     }

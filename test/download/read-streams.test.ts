@@ -34,6 +34,19 @@ t.test('reading with gaps is not reading in order', async (t) => {
   t.equal(streams.longestRunBytes, 4 * KIB);
 });
 
+t.test('requests of 1 MiB that change places stay in their stream', async (t) => {
+  const streams = new ReadStreams();
+  for (const at of [0, 1, 3, 2, 4, 5]) streams.observe(read(at * MIB, MIB));
+  t.equal(streams.streams.length, 1);
+  t.match(streams.streams[0], { position: 6 * MIB, runBytes: 4 * MIB, fromHead: true });
+});
+
+t.test('reading a third, with gaps of twice that, is not reading in order', async (t) => {
+  const streams = new ReadStreams();
+  for (let index = 0; index < 100; index += 1) streams.observe(read(index * 192 * KIB, 64 * KIB));
+  t.equal(streams.longestRunBytes, 64 * KIB);
+});
+
 t.test('two interleaved sequential readers are told apart', async (t) => {
   const streams = new ReadStreams();
   for (let at = 0; at < 4; at += 1) {
