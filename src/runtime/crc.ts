@@ -25,7 +25,7 @@ export function combineCrcs(kind: CrcKind, crcA: bigint, crcB: bigint, lengthB: 
 
 /**
  * Joins the CRCs of one piece after the other, all but the last of the same length: about 1 µs each, where `combineCrcs`
- * takes 100. What appending so many bytes does to a CRC is linear, so it is looked up for each byte of the CRC.
+ * takes 400. What appending so many bytes does to a CRC is linear, so it is looked up for each byte of the CRC.
  */
 export class CrcJoiner {
   readonly #kind: CrcKind;

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { combineCrcs, CrcJoiner } from '../../src/runtime/crc.js';
 import type { CrcKind } from '../../src/runtime/crc.js';
-import { crcOf } from '../support/plain-crc.js';
+import { crcOf, serverCrcOf } from '../support/plain-crc.js';
 
 const KINDS: readonly CrcKind[] = ['crc32', 'crc32c', 'crc64nvme'];
 const kinds = fc.constantFrom(...KINDS);
@@ -13,6 +13,7 @@ t.test('the plain CRCs that the tests compare with are those of the catalogue', 
   t.equal(crcOf('crc32', digits), 0xcbf43926n);
   t.equal(crcOf('crc32c', digits), 0xe3069283n);
   t.equal(crcOf('crc64nvme', digits), 0xae8b14860a799888n);
+  for (const kind of KINDS) t.equal(await serverCrcOf(kind, digits), crcOf(kind, digits));
 });
 
 t.test('the CRCs of two parts combine to that of both, wherever they are cut', async () => {
