@@ -140,6 +140,16 @@ export class NativeAddonError extends Error {
 
 const BINARY = new URL('../native/sluice.node', import.meta.url);
 
+/** For what the addon only does faster, or at all, on any system; undefined where it is not to be had. */
+export function nativeAddonIfAny(): NativeAddon | undefined {
+  try {
+    return loadNativeAddon();
+  } catch (error) {
+    if (error instanceof NativeAddonError) return undefined;
+    throw error;
+  }
+}
+
 /** @throws NativeAddonError when there is no binary for this machine, or it was built from other sources */
 export function loadNativeAddon(): NativeAddon {
   let addon: NativeAddon;

@@ -24,6 +24,7 @@ import type { PlaceOfPart } from './part-writer.js';
 import { RangeWaiters } from './range-waiters.js';
 import type { RangeWaiter, SettleWait, WaitOutcome } from './range-waiters.js';
 import type { LocalFile } from './sparse-file.js';
+import { StoreChecksums } from './store-checksums.js';
 import type { Fetcher, TempFileStoreDeps, TempFileStoreOptions } from './store-deps.js';
 import { StoreFile } from './store-file.js';
 import { openDirectReads } from './store-direct-reads.js';
@@ -54,6 +55,7 @@ export class TempFileStore implements DownloadTarget {
   readonly #readDeadlineMs: number;
   readonly #file: LocalFile;
   readonly #storeFile: StoreFile;
+  readonly #checksums: StoreChecksums;
   readonly #fetcher: Fetcher;
   readonly #waiters = new RangeWaiters();
   readonly #progressListeners = new Set<(progress: StoreProgress) => void>();
@@ -71,6 +73,7 @@ export class TempFileStore implements DownloadTarget {
     this.#readDeadlineMs = options.readDeadlineMs;
     this.#file = deps.createFile(join(options.directory, options.id), version.size);
     this.#storeFile = new StoreFile(version, this.#file, deps);
+    this.#checksums = new StoreChecksums(this, this.#file, deps);
     this.#fetcher = deps.createFetcher(this);
     if (this.availability.complete) this.#enter({ kind: 'complete' }, 'the object is empty');
   }
@@ -140,6 +143,7 @@ export class TempFileStore implements DownloadTarget {
     this.#enter({ kind: 'closed' }, 'closed');
     this.#waiters.fail(closedError());
     this.#endDirectReads();
+    this.#checksums.close();
     this.#file.remove();
   }
 
@@ -152,6 +156,7 @@ export class TempFileStore implements DownloadTarget {
       state: this.#state.kind,
       contiguousBytes: this.availability.contiguousBytes,
       arrivedBytes: this.availability.arrivedBytes,
+      checksum: this.#checksums.result,
       handles,
       readsWaiting: this.#waiters.count,
       partsInFlight: this.#fetcher.partsInFlight,
@@ -284,7 +289,7 @@ export class TempFileStore implements DownloadTarget {
       ...this.#storeFile.lend(),
       availability,
       nativeFile: this.#direct?.file.id,
-      checksums: undefined,
+      checksums: this.#checksums.buffer,
     };
   }
 
@@ -301,6 +306,7 @@ export class TempFileStore implements DownloadTarget {
     if (this.availability.complete && this.#state.kind === 'filling') {
       this.#enter({ kind: 'complete' }, 'all bytes arrived');
     }
+    this.#checksums.advanced();
   }
 
   #enter(state: StoreState, reason: string): void {
