@@ -8,8 +8,8 @@ import { nativeAddonIfAny } from '../../src/native.js';
 import { createLogger } from '../../src/observability/logger.js';
 import { checksumFunctions } from '../../src/runtime/checksum-functions.js';
 import { systemClock } from '../../src/runtime/clock.js';
-import { fillPattern, findPatternMismatch } from '../../src/runtime/pattern.js';
 import { Deferred } from '../../src/runtime/deferred.js';
+import { fillPattern, findPatternMismatch } from '../../src/runtime/pattern.js';
 import { FaultyObjectStore } from '../support/faulty-object-store.js';
 import type { ControlCall, FaultScript } from '../support/faulty-object-store.js';
 import { eventually } from '../support/processes.js';
@@ -35,9 +35,14 @@ for (const checksumAlgorithm of [...ALGORITHMS, 'SHA256', undefined] as const) {
   await server.putObject(BUCKET, checksumAlgorithm ?? 'plain', bytes, { checksumAlgorithm });
 }
 
-async function setUp(t: Test, script: FaultScript = {}) {
+interface SetUpOptions {
+  readonly transferThreads?: number;
+  readonly script?: FaultScript;
+}
+
+async function setUp(t: Test, { transferThreads = 1, script = {} }: SetUpOptions = {}) {
   const folder = await useFolder(t);
-  const objectStore = new FaultyObjectStore(await useStore(t, server), script);
+  const objectStore = new FaultyObjectStore(await useStore(t, server, { transferThreads }), script);
   const lines: Record<string, unknown>[] = [];
   const write = (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>);
   const { stores } = createStores(objectStore, {
@@ -62,9 +67,18 @@ async function readAll(content: Content): Promise<number> {
   return findPatternMismatch(bytes, SEED, 0);
 }
 
-for (const algorithm of ALGORITHMS) {
-  t.test(`a copy of an object with ${algorithm} is compared with it`, async (t) => {
-    const { open, checksumOf, lines } = await setUp(t);
+/** How bytes come to the file: by JavaScript, which sums none of them, or by a thread that does. */
+const TRANSPORTS = [
+  ['by JavaScript', 0],
+  ['by a thread', 1],
+] as const;
+const WAYS = TRANSPORTS.flatMap((transport) =>
+  ALGORITHMS.map((algorithm) => [algorithm, ...transport] as const),
+);
+
+for (const [algorithm, way, transferThreads] of WAYS) {
+  t.test(`a copy of an object with ${algorithm}, fetched ${way}, is compared with it`, async (t) => {
+    const { open, checksumOf, lines } = await setUp(t, { transferThreads });
     const content = await open(algorithm);
     t.equal(checksumOf(content), 'unknown');
     t.equal(await readAll(content), -1);
@@ -75,9 +89,9 @@ for (const algorithm of ALGORITHMS) {
   });
 
   t.test(
-    `a byte that was flipped on its way is noticed by ${algorithm}, and the next open fetches again`,
+    `a byte that was flipped on its way is noticed by ${algorithm}, fetched ${way}, and the next open fetches again`,
     async (t) => {
-      const { stores, open, checksumOf, lines } = await setUp(t);
+      const { stores, open, checksumOf, lines } = await setUp(t, { transferThreads });
       const fault = { kind: 'flipped-byte', atByte: 3 * MIB + 7, of: 'object' } as const;
       t.teardown(
         server.faults.add({
@@ -116,7 +130,7 @@ t.test('a bad copy that nobody has open any more is not kept', async (t) => {
   const asked = new Deferred<void>();
   const control = ({ operation }: ControlCall) =>
     operation === 'checksum' ? { before: asked.promise } : undefined;
-  const { stores, open } = await setUp(t, { control });
+  const { stores, open } = await setUp(t, { script: { control } });
   const fault = { kind: 'flipped-byte', atByte: 10, of: 'object' } as const;
   t.teardown(
     server.faults.add({ operation: 'GetObject', key: 'CRC32C', attempts: 1, rangeContains: 10, fault }),
