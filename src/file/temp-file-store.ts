@@ -9,7 +9,6 @@
  */
 import { join } from 'node:path';
 import { assert, asError, unreachable } from '../runtime/assert.js';
-import type { CancelTimer } from '../runtime/clock.js';
 import { Deferred } from '../runtime/deferred.js';
 import type { ByteRange } from '../runtime/range.js';
 import type { ReadTrace } from '../observability/read-trace.js';
@@ -254,7 +253,7 @@ export class TempFileStore implements DownloadTarget {
     const waiter = this.wait(range, (outcome) => settled.resolve(outcome), signals);
     const onAbort = () => waiter.giveUp(abortedError());
     for (const signal of signals) signal.addEventListener('abort', onAbort, { once: true });
-    const cancelDeadline: CancelTimer = this.#deps.clock.after(this.#readDeadlineMs, () =>
+    const cancelDeadline = this.#deps.clock.after(this.#readDeadlineMs, () =>
       waiter.giveUp(this.deadlineError(range)),
     );
     trace.beginWait(range);
@@ -284,10 +283,9 @@ export class TempFileStore implements DownloadTarget {
 
   #lend(): PlaceOfPart {
     this.#direct?.attach();
-    const { buffer: availability } = this.availability;
     return {
       ...this.#storeFile.lend(),
-      availability,
+      availability: this.availability.buffer,
       nativeFile: this.#direct?.file.id,
       checksums: this.#checksums.buffer,
     };

@@ -157,6 +157,7 @@ export class SdkClient {
     const { key: Key, versionId: VersionId, etag: IfMatch } = version;
     const command = new HeadObjectCommand({
       ...this.#bucket,
+      ...this.#encryption,
       Key,
       VersionId,
       IfMatch,
