@@ -4,6 +4,7 @@
 #include <napi.h>
 
 #include "addon_arguments.h"
+#include "addon_checksums.h"
 #include "addon_environment.h"
 #include "addon_files.h"
 #include "addon_session.h"
@@ -13,7 +14,7 @@ namespace sluice {
 namespace {
 
 // With every change of src/native.ts.
-constexpr int kAddonInterface = 1;
+constexpr int kAddonInterface = 2;
 
 class MountWorker : public Napi::AsyncWorker {
  public:
@@ -77,6 +78,8 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("attachFile", Napi::Function::New<attach_file>(env, "attachFile"));
   exports.Set("filePublished", Napi::Function::New<file_published>(env, "filePublished"));
   exports.Set("closeFile", Napi::Function::New<close_file>(env, "closeFile"));
+  exports.Set("crc32c", Napi::Function::New<crc32c_of>(env, "crc32c"));
+  exports.Set("crc64nvme", Napi::Function::New<crc64nvme_of>(env, "crc64nvme"));
   exports.Set("startSession", Napi::Function::New<start_session>(env, "startSession"));
   return exports;
 }

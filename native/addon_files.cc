@@ -10,12 +10,7 @@ Napi::Value open_file(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Environment& environment = environment_of(env);
   environment.delete_released(env);
-  napi_typedarray_type type{};
-  size_t length = 0;
-  void* data = nullptr;
-  if (!info[0].IsTypedArray() ||
-      napi_get_typedarray_info(env, info[0], &type, &length, &data, nullptr, nullptr) != napi_ok || type != napi_int32_array)
-    throw Napi::TypeError::New(env, "argument 0 must be an Int32Array");
+  const auto memory = elements<int32_t>(info, 0);
   napi_ref reference = nullptr;
   if (napi_create_reference(env, info[0], 1, &reference) != napi_ok) throw Napi::Error::New(env, "no reference");
   const std::weak_ptr<Released> released = environment.released;
@@ -26,7 +21,8 @@ Napi::Value open_file(const Napi::CallbackInfo& info) {
     std::lock_guard lock(list->mutex);
     list->references.push_back(static_cast<napi_ref>(held));
   });
-  const auto file = LocalFiles::shared().open(static_cast<uint8_t*>(data), length * 4, std::move(keep_alive));
+  auto* bytes = reinterpret_cast<uint8_t*>(memory.data());
+  const auto file = LocalFiles::shared().open(bytes, memory.size_bytes(), std::move(keep_alive));
   if (!file) throw Napi::RangeError::New(env, "argument 0 is no availability");
   return Napi::Number::New(env, file->id);
 }

@@ -18,14 +18,16 @@ import { createFormatProbe } from './formats/recognise.js';
 import { chooseDriver } from './fuse/drivers.js';
 import type { Session } from './fuse/session.js';
 import { MountError } from './fuse/session.js';
+import { nativeAddonIfAny } from './native.js';
 import { createS3ObjectStore } from './object-store/s3-object-store.js';
 import type { ObjectStore } from './object-store/object-store.js';
-import { splitConnections } from './object-store/slots.js';
+import { Slots, splitConnections } from './object-store/slots.js';
 import type { Logger } from './observability/logger.js';
 import { TransferMetrics } from './observability/metrics.js';
 import { ReadTracer } from './observability/read-trace.js';
 import { STATUS_SCHEMA } from './observability/status-report.js';
 import type { StatusReport } from './observability/status-report.js';
+import { checksumFunctions } from './runtime/checksum-functions.js';
 import type { Clock } from './runtime/clock.js';
 import { sluiceVersion } from './runtime/version.js';
 
@@ -145,6 +147,12 @@ function buildLayers(
           { objectStore, clock, logger, metrics, scheduler, hedgeBudget, createProbe: createFormatProbe },
           { ...config, fillBytesMax: cacheBytesMax },
         ),
+      checksums: {
+        functions: checksumFunctions(nativeAddonIfAny()),
+        wholeChecksum: (version, signal) => objectStore.wholeChecksum(version, signal),
+        asking: new Slots(1),
+        summing: new Slots(1),
+      },
     },
     { directory: folder.path, cacheBytesMax, readDeadlineMs: config.readDeadlineMs },
   );

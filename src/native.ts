@@ -11,7 +11,7 @@ import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
 /** Must be equal to ADDON_INTERFACE in native/addon.cc: raised with every change of this face. */
-const ADDON_INTERFACE = 1;
+const ADDON_INTERFACE = 2;
 
 /** Number of a local file of which the addon knows, unique in the process; positive. */
 export type NativeFileId = number;
@@ -37,6 +37,14 @@ export interface NativeAddon {
   filePublished(file: NativeFileId): void;
   /** Forgets the file. Reads that wait for its bytes end with EIO, those under way end as they would. */
   closeFile(file: NativeFileId): void;
+
+  /**
+   * The CRC32C of bytes `[start, end)` of `bytes`, which follow bytes whose CRC32C is `seed` (0: none do). From any thread
+   * that loaded the addon. 0.1 µs and 45 µs per MiB (measured); CRC64NVME 0.2 µs and 90.
+   */
+  crc32c(bytes: Uint8Array, start: number, end: number, seed: number): number;
+  /** The same for CRC64NVME, which replaces that of the bytes before in `state[0]`: a `bigint` would be made at each call. */
+  crc64nvme(bytes: Uint8Array, start: number, end: number, state: BigUint64Array): void;
 
   /** Takes over `options.descriptor` and starts its threads. @throws Error; the descriptor is the caller's still */
   startSession(options: NativeSessionOptions): NativeSession;
@@ -131,6 +139,16 @@ export class NativeAddonError extends Error {
 }
 
 const BINARY = new URL('../native/sluice.node', import.meta.url);
+
+/** For what the addon only does faster, or at all, on any system; undefined where it is not to be had. */
+export function nativeAddonIfAny(): NativeAddon | undefined {
+  try {
+    return loadNativeAddon();
+  } catch (error) {
+    if (error instanceof NativeAddonError) return undefined;
+    throw error;
+  }
+}
 
 /** @throws NativeAddonError when there is no binary for this machine, or it was built from other sources */
 export function loadNativeAddon(): NativeAddon {

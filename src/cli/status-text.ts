@@ -68,6 +68,8 @@ function storeLine(store: StoreStatus): string {
   const facts = [
     `${formatBytes(store.arrivedBytes)} of ${formatBytes(store.size)}`,
     store.state,
+    ...(store.checksum === 'matches' ? ['checked'] : []),
+    ...(store.checksum === 'differs' ? ['CHECKSUM DIFFERS'] : []),
     ...(store.handles > 0 ? [`${store.handles} open`] : []),
     ...(store.partsInFlight > 0 ? [`${count(store.partsInFlight, 'part')} in flight`] : []),
     ...(store.readsWaiting > 0 ? [`${count(store.readsWaiting, 'read')} waiting`] : []),

@@ -23,6 +23,8 @@ export interface Content {
   readonly direct: DirectFile | undefined;
   /** The local file has every byte, so that the kernel may read it alone. False for an empty object, which has none. */
   readonly complete: boolean;
+  /** A local copy before was not the object, by its checksum: the kernel may keep wrong bytes of this version. */
+  readonly replacesCorrupt: boolean;
   /**
    * Fills `target` from `offset`; resolves with the number of bytes, less than asked only at the end of the object.
    * @throws ContentError

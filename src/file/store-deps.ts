@@ -5,10 +5,11 @@
 import type { Clock } from '../runtime/clock.js';
 import type { ByteRange } from '../runtime/range.js';
 import type { Logger } from '../observability/logger.js';
-import type { ReadTracer } from '../observability/read-trace.js';
+import type { ReadTrace, ReadTracer } from '../observability/read-trace.js';
 import type { DownloadTarget } from '../download/target.js';
 import type { DirectReads } from './direct-reads.js';
 import type { LocalFile } from './sparse-file.js';
+import type { ChecksumDeps } from './store-checksums.js';
 
 /** What the store needs of its downloader; see download/downloader.ts. */
 export interface Fetcher {
@@ -28,8 +29,11 @@ export interface TempFileStoreDeps {
   readonly directReads?: DirectReads | undefined;
   readonly createFile: (path: string, size: number) => LocalFile;
   readonly createFetcher: (target: DownloadTarget) => Fetcher;
+  readonly checksums: ChecksumDeps;
   /** Called when more bytes lie on disk than before. */
   readonly onGrowth: () => void;
+  /** The complete local file is not the object, by its checksum: nobody else may be given this store. */
+  readonly onCorrupt: () => void;
   /** Called when the local disk is full: frees what it can and says whether a write is worth another try. */
   readonly makeRoom: (bytes: number) => boolean;
 }
@@ -38,4 +42,13 @@ export interface TempFileStoreOptions {
   readonly id: string;
   readonly directory: string;
   readonly readDeadlineMs: number;
+}
+
+/** One read of a store. */
+export interface StoreRead {
+  readonly target: Uint8Array;
+  readonly offset: number;
+  readonly trace: ReadTrace;
+  /** Any of them ends the wait. */
+  readonly signals: readonly AbortSignal[];
 }

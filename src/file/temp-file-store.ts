@@ -9,7 +9,6 @@
  */
 import { join } from 'node:path';
 import { assert, asError, unreachable } from '../runtime/assert.js';
-import type { CancelTimer } from '../runtime/clock.js';
 import { Deferred } from '../runtime/deferred.js';
 import type { ByteRange } from '../runtime/range.js';
 import type { ReadTrace } from '../observability/read-trace.js';
@@ -24,7 +23,8 @@ import type { PlaceOfPart } from './part-writer.js';
 import { RangeWaiters } from './range-waiters.js';
 import type { RangeWaiter, SettleWait, WaitOutcome } from './range-waiters.js';
 import type { LocalFile } from './sparse-file.js';
-import type { Fetcher, TempFileStoreDeps, TempFileStoreOptions } from './store-deps.js';
+import { StoreChecksums } from './store-checksums.js';
+import type { Fetcher, StoreRead, TempFileStoreDeps, TempFileStoreOptions } from './store-deps.js';
 import { StoreFile } from './store-file.js';
 import { openDirectReads } from './store-direct-reads.js';
 import type { StoreDirectReads } from './store-direct-reads.js';
@@ -34,14 +34,6 @@ import type { StoreOutcome, StoreState } from './store-state.js';
 export interface StoreProgress {
   readonly contiguousBytes: number;
   readonly arrivedBytes: number;
-}
-
-export interface StoreRead {
-  readonly target: Uint8Array;
-  readonly offset: number;
-  readonly trace: ReadTrace;
-  /** Any of them ends the wait. */
-  readonly signals: readonly AbortSignal[];
 }
 
 export class TempFileStore implements DownloadTarget {
@@ -54,6 +46,7 @@ export class TempFileStore implements DownloadTarget {
   readonly #readDeadlineMs: number;
   readonly #file: LocalFile;
   readonly #storeFile: StoreFile;
+  readonly #checksums: StoreChecksums;
   readonly #fetcher: Fetcher;
   readonly #waiters = new RangeWaiters();
   readonly #progressListeners = new Set<(progress: StoreProgress) => void>();
@@ -71,6 +64,7 @@ export class TempFileStore implements DownloadTarget {
     this.#readDeadlineMs = options.readDeadlineMs;
     this.#file = deps.createFile(join(options.directory, options.id), version.size);
     this.#storeFile = new StoreFile(version, this.#file, deps);
+    this.#checksums = new StoreChecksums(this, this.#file, deps);
     this.#fetcher = deps.createFetcher(this);
     if (this.availability.complete) this.#enter({ kind: 'complete' }, 'the object is empty');
   }
@@ -140,6 +134,7 @@ export class TempFileStore implements DownloadTarget {
     this.#enter({ kind: 'closed' }, 'closed');
     this.#waiters.fail(closedError());
     this.#endDirectReads();
+    this.#checksums.close();
     this.#file.remove();
   }
 
@@ -152,6 +147,7 @@ export class TempFileStore implements DownloadTarget {
       state: this.#state.kind,
       contiguousBytes: this.availability.contiguousBytes,
       arrivedBytes: this.availability.arrivedBytes,
+      checksum: this.#checksums.result,
       handles,
       readsWaiting: this.#waiters.count,
       partsInFlight: this.#fetcher.partsInFlight,
@@ -253,7 +249,7 @@ export class TempFileStore implements DownloadTarget {
     const waiter = this.wait(range, (outcome) => settled.resolve(outcome), signals);
     const onAbort = () => waiter.giveUp(abortedError());
     for (const signal of signals) signal.addEventListener('abort', onAbort, { once: true });
-    const cancelDeadline: CancelTimer = this.#deps.clock.after(this.#readDeadlineMs, () =>
+    const cancelDeadline = this.#deps.clock.after(this.#readDeadlineMs, () =>
       waiter.giveUp(this.deadlineError(range)),
     );
     trace.beginWait(range);
@@ -283,12 +279,11 @@ export class TempFileStore implements DownloadTarget {
 
   #lend(): PlaceOfPart {
     this.#direct?.attach();
-    const { buffer: availability } = this.availability;
     return {
       ...this.#storeFile.lend(),
-      availability,
+      availability: this.availability.buffer,
       nativeFile: this.#direct?.file.id,
-      checksums: undefined,
+      checksums: this.#checksums.buffer,
     };
   }
 
@@ -305,6 +300,7 @@ export class TempFileStore implements DownloadTarget {
     if (this.availability.complete && this.#state.kind === 'filling') {
       this.#enter({ kind: 'complete' }, 'all bytes arrived');
     }
+    this.#checksums.advanced();
   }
 
   #enter(state: StoreState, reason: string): void {

@@ -16,12 +16,11 @@ import type { ObjectVersion } from '../object-store/object-store.js';
 import { ContentError } from './content.js';
 import type { Content, ContentSource } from './content.js';
 import { Expectation, onceHalfHere } from './expectation.js';
-import type { TempFileStoreDeps } from './store-deps.js';
+import type { StoreRead, TempFileStoreDeps } from './store-deps.js';
 import { closedError } from './store-state.js';
 import { TempFileStore } from './temp-file-store.js';
-import type { StoreRead } from './temp-file-store.js';
 
-export interface TempFileStoresDeps extends Omit<TempFileStoreDeps, 'makeRoom' | 'onGrowth'> {
+export interface TempFileStoresDeps extends Omit<TempFileStoreDeps, 'makeRoom' | 'onGrowth' | 'onCorrupt'> {
   readonly metrics: TransferMetrics;
 }
 
@@ -38,6 +37,9 @@ const IDLE_BITMAP_BYTES_MAX = 256 * 1024 * 1024;
 /** Idle stores kept at most, whatever their size: each costs about 9 KiB of memory (measured) and a directory entry. */
 const IDLE_STORES_MAX = 16_384;
 
+/** Versions whose copy was not the object, of which that is remembered: each was an error in the log. */
+const CORRUPT_VERSIONS_MAX = 1000;
+
 interface Entry {
   readonly store: TempFileStore;
   readonly identity: string;
@@ -48,10 +50,11 @@ export class TempFileStores implements ContentSource {
   readonly #deps: TempFileStoresDeps;
   readonly #options: TempFileStoresOptions;
   readonly #open = new Map<string, Entry>();
-  /** Open stores whose version is known to be gone or whose file failed: a new open gets a new store. */
+  /** Open stores whose version is gone, or whose file failed or is not the object: a new open gets a new store. */
   readonly #detached = new Set<Entry>();
   readonly #idle: LRUCache<string, Entry>;
   readonly #expectation: Expectation;
+  readonly #corrupt = new LRUCache<string, true>({ max: CORRUPT_VERSIONS_MAX });
   #idleBitmapBytes = 0;
   #idLast = 0;
   #readIdLast = 0;
@@ -81,6 +84,7 @@ export class TempFileStores implements ContentSource {
     return {
       version,
       storeId: store.id,
+      replacesCorrupt: this.#corrupt.has(entry.identity),
       get direct() {
         return store.direct;
       },
@@ -164,9 +168,17 @@ export class TempFileStores implements ContentSource {
   #create(version: ObjectVersion, identity: string): TempFileStore {
     this.#idLast += 1;
     const { directory, readDeadlineMs } = this.#options;
-    const store = new TempFileStore(
+    const store: TempFileStore = new TempFileStore(
       version,
-      { ...this.#deps, makeRoom: (bytes) => this.#makeRoom(bytes), onGrowth: () => this.#grew(identity) },
+      {
+        ...this.#deps,
+        makeRoom: (bytes) => this.#makeRoom(bytes),
+        onGrowth: () => this.#grew(identity),
+        onCorrupt: () => {
+          this.#corrupt.set(identity, true);
+          this.#detach(store, identity);
+        },
+      },
       { id: `s${this.#idLast}`, directory, readDeadlineMs },
     );
     void store.done.then((outcome) => {
@@ -175,7 +187,7 @@ export class TempFileStores implements ContentSource {
     return store;
   }
 
-  /** A store that failed serves its open handles to their end, and nobody else. */
+  /** A store that failed, or is not the object, serves its open handles to their end, and nobody else. */
   #detach(store: TempFileStore, identity: string): void {
     const open = this.#open.get(identity);
     const idle = this.#idle.peek(identity);

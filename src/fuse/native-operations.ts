@@ -182,12 +182,16 @@ export class NativeOperations {
     }
   }
 
-  /** The page cache of a node is kept over every open: it is of one version. */
+  /** The page cache of a node is kept over every open: it is of one version, unless some of it was not. */
   #tellOpen(handle: HandleId, reply: RequestReply): boolean {
-    const { direct, complete } = this.#filesystem.contentOf(handle);
-    if (!direct) return reply.send(this.#replies.open(handle, FOPEN_KEEP_CACHE | FOPEN_NOFLUSH));
+    const { direct, complete, replacesCorrupt } = this.#filesystem.contentOf(handle);
+    if (!direct) {
+      const keep = replacesCorrupt ? 0 : FOPEN_KEEP_CACHE;
+      return reply.send(this.#replies.open(handle, keep | FOPEN_NOFLUSH));
+    }
     const passthrough = complete && this.#options.passthrough ? OPEN_PASSTHROUGH_ALLOWED : 0;
-    return reply.open(handle, direct.id, OPEN_KEEP_CACHE | passthrough) !== MODE_GONE;
+    const keep = replacesCorrupt ? 0 : OPEN_KEEP_CACHE;
+    return reply.open(handle, direct.id, keep | passthrough) !== MODE_GONE;
   }
 
   /** Of a handle without a local file; the addon answers all others. */

@@ -9,8 +9,9 @@
 import type { NativeFileId } from '../native.js';
 import type { ByteRange } from '../runtime/range.js';
 import type { ObjectStoreError } from './errors.js';
+import type { WholeChecksum } from './whole-checksum.js';
 
-export type { ByteRange };
+export type { ByteRange, WholeChecksum };
 
 /**
  * One immutable version of an object: what a TempFileStore is the local copy of. Two versions are the same when
@@ -163,6 +164,13 @@ export interface ObjectStore {
 
   /** The object's current attributes; undefined when there is no such key. @throws ObjectStoreError */
   head(key: string, signal?: AbortSignal): Promise<ObjectInfo | undefined>;
+
+  /**
+   * The CRC that the server keeps of all the bytes of this version; undefined when it keeps none that speaks for all of
+   * them, refuses to tell it, or has this version no more. A HEAD of its own, since it may need more permissions and time.
+   * @throws ObjectStoreError when the server cannot be asked
+   */
+  wholeChecksum(version: ObjectVersion, signal?: AbortSignal): Promise<WholeChecksum | undefined>;
 
   /**
    * Fetches `range` of exactly this version (If-Match, Content-Range and length checked) into `sink`, in one attempt.

@@ -7,6 +7,7 @@ import { assert } from '../runtime/assert.js';
 import { AbortedWait, linkAbort, untilAborted } from './abort.js';
 import { ATTEMPTS_MAX, withRetries } from './control-retry.js';
 import { ObjectStoreError } from './errors.js';
+import type { ObjectStoreErrorCode } from './errors.js';
 import type {
   ByteRange,
   FetchOptions,
@@ -18,6 +19,7 @@ import type {
   ObjectVersion,
   PartOutcome,
   PartSink,
+  WholeChecksum,
 } from './object-store.js';
 import { PartTransports } from './part-transports.js';
 import { openConnection } from './s3-connection.js';
@@ -29,6 +31,13 @@ export type { S3ObjectStoreDependencies, S3ObjectStoreOptions } from './s3-conne
 /** `check` outlasts three faults in a row, but a person waits for it. */
 const CHECK_ATTEMPTS_MAX = 4;
 const CHECK_DEADLINE_MS = 15_000;
+
+/** Of a HEAD with checksum mode: the object is no longer this one, or the mode is not supported or not allowed. */
+const CHECKSUM_REFUSALS: readonly ObjectStoreErrorCode[] = [
+  'precondition_failed',
+  'invalid_request',
+  'access_denied',
+];
 
 interface ControlCall<T> {
   readonly operation: 'check' | 'list' | 'head';
@@ -126,6 +135,21 @@ class S3ObjectStore implements ObjectStore {
       });
     } catch (error) {
       if (error instanceof ObjectStoreError && error.facts.httpStatus === 404) return undefined;
+      throw error;
+    }
+  }
+
+  async wholeChecksum(version: ObjectVersion, signal?: AbortSignal): Promise<WholeChecksum | undefined> {
+    try {
+      return await this.#control({
+        operation: 'head',
+        key: version.key,
+        attemptsMax: ATTEMPTS_MAX,
+        signal,
+        send: (client, attemptSignal) => client.wholeChecksum(version, attemptSignal),
+      });
+    } catch (error) {
+      if (error instanceof ObjectStoreError && CHECKSUM_REFUSALS.includes(error.code)) return undefined;
       throw error;
     }
   }

@@ -1,6 +1,7 @@
 /**
- * The only importer of the AWS SDK: three calls of one bucket, each a single attempt, in the words of this folder, and
- * the signing of GETs that others send. They throw what the SDK throws; s3-errors.ts explains it. Signing, credentials, endpoints and XML are the SDK's.
+ * The only importer of the AWS SDK: four calls of one bucket, each a single attempt, in the words of this folder, and
+ * the signing of GETs that others send. They throw what the SDK throws; s3-errors.ts explains it. Signing, credentials,
+ * endpoints and XML are the SDK's.
  */
 import type { Readable } from 'node:stream';
 import { GetObjectCommand, HeadObjectCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
@@ -15,6 +16,8 @@ import { NonsenseError, quoted } from './part-response.js';
 import type { PartResponseHead } from './part-response.js';
 import { presign, signedRequestOf, unsignedOf } from './presigned-get.js';
 import type { PresignedGet, SdkSigningContext, UnsignedGet } from './presigned-get.js';
+import { wholeChecksumOf } from './whole-checksum.js';
+import type { WholeChecksum } from './whole-checksum.js';
 
 export interface SdkClientOptions {
   readonly bucket: string;
@@ -148,6 +151,19 @@ export class SdkClient {
       lastModifiedMs: answer.LastModified?.getTime() ?? 0,
       archived: isArchived(answer),
     };
+  }
+
+  async wholeChecksum(version: ObjectVersion, signal: AbortSignal): Promise<WholeChecksum | undefined> {
+    const { key: Key, versionId: VersionId, etag: IfMatch } = version;
+    const command = new HeadObjectCommand({
+      ...this.#bucket,
+      ...this.#encryption,
+      Key,
+      VersionId,
+      IfMatch,
+      ChecksumMode: 'ENABLED',
+    });
+    return wholeChecksumOf(version, await this.#client.send(command, { abortSignal: signal }));
   }
 
   async get(version: ObjectVersion, range: ByteRange, signal: AbortSignal): Promise<PartResponse> {

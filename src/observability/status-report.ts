@@ -95,6 +95,11 @@ export interface StoreStatus {
   /** Gap-free prefix from 0. */
   readonly contiguousBytes: number;
   readonly arrivedBytes: number;
+  /**
+   * The complete local copy beside the checksum that the server keeps of the object: `unknown` as long as they were not
+   * compared, or when they cannot be; `none` when the server keeps none.
+   */
+  readonly checksum: 'unknown' | 'none' | 'matches' | 'differs';
   readonly handles: number;
   readonly readsWaiting: number;
   readonly partsInFlight: number;

@@ -5,8 +5,10 @@
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { Crc64Nvme } from '@aws-sdk/crc64-nvme';
-import { crc32c } from '@node-rs/crc32';
 import { unreachable } from '../runtime/assert.js';
+import { combineCrcs } from '../runtime/crc.js';
+import type { CrcKind } from '../runtime/crc.js';
+import { crc32c } from '../runtime/crc32c.js';
 import type { ChecksumAlgorithm, ObjectChecksum } from './model.js';
 
 export const CHECKSUM_ALGORITHMS: readonly ChecksumAlgorithm[] = [
@@ -89,54 +91,22 @@ export async function combineParts(
     for (const value of values) sum.update(value);
     return { algorithm, type, value: `${await sum.digest()}-${parts.length}` };
   }
-  const polynomial = REFLECTED_POLYNOMIALS[algorithm];
-  if (polynomial === undefined) return undefined;
-  const width = algorithm === 'CRC64NVME' ? 64 : 32;
+  const kind = CRC_KINDS[algorithm];
+  if (kind === undefined) return undefined;
   let crc = 0n;
   for (const [i, value] of values.entries()) {
     const part = BigInt(`0x${value.toString('hex')}`);
-    crc = combineCrc(crc, part, parts[i]?.sizeBytes ?? 0, polynomial, width);
+    crc = combineCrcs(kind, crc, part, parts[i]?.sizeBytes ?? 0);
   }
-  return { algorithm, type, value: bigEndian(crc, width / 8).toString('base64') };
+  return { algorithm, type, value: bigEndian(crc, kind === 'crc64nvme' ? 8 : 4).toString('base64') };
 }
 
-const REFLECTED_POLYNOMIALS: Partial<Record<ChecksumAlgorithm, bigint>> = {
-  CRC32: 0xedb88320n,
-  CRC32C: 0x82f63b78n,
-  CRC64NVME: 0x9a6c9329ac4bc9b5n,
+/** The algorithms of which the parts' values give the whole's. */
+const CRC_KINDS: Partial<Record<ChecksumAlgorithm, CrcKind>> = {
+  CRC32: 'crc32',
+  CRC32C: 'crc32c',
+  CRC64NVME: 'crc64nvme',
 };
-
-/**
- * The CRC of A‖B from the CRCs of A and B. Reading on over `lengthB` zero bytes is multiplication by x^(8·lengthB)
- * modulo the polynomial; initial value and final inversion cancel out, as in zlib's crc32_combine.
- */
-export function combineCrc(
-  crcA: bigint,
-  crcB: bigint,
-  lengthB: number,
-  polynomial: bigint,
-  width: number,
-): bigint {
-  const one = 1n << BigInt(width - 1); // x^0 in the reflected representation
-  let power = one >> 8n; // x^8: one byte
-  let shift = one;
-  for (let remaining = lengthB; remaining > 0; remaining = Math.floor(remaining / 2)) {
-    if (remaining % 2 === 1) shift = multiply(shift, power, polynomial, width);
-    power = multiply(power, power, polynomial, width);
-  }
-  return multiply(shift, crcA, polynomial, width) ^ crcB;
-}
-
-/** a·b modulo the polynomial, all reflected: the highest bit is the coefficient of x^0. */
-function multiply(a: bigint, b: bigint, polynomial: bigint, width: number): bigint {
-  let product = 0n;
-  let factor = b;
-  for (let bit = BigInt(width - 1); bit >= 0n; bit--) {
-    if ((a >> bit) & 1n) product ^= factor;
-    factor = factor & 1n ? (factor >> 1n) ^ polynomial : factor >> 1n;
-  }
-  return product;
-}
 
 function bigEndian(value: bigint, lengthBytes: number): Buffer {
   return Buffer.from(value.toString(16).padStart(lengthBytes * 2, '0'), 'hex');

@@ -15,7 +15,7 @@ t.test('a busy mount, as people see it', async (t) => {
     '  log      /var/log/sluice.log',
     '  objects',
     '    s12    [#########-----------]  46%  llama/8b.gguf  471 MiB of 1.00 GiB, filling, 2 open, 4 parts in flight, 1 read waiting',
-    '    s1     [####################] 100%  llama/idle.bin  1.00 GiB of 1.00 GiB, complete',
+    '    s1     [####################] 100%  llama/idle.bin  1.00 GiB of 1.00 GiB, complete, checked',
     '  reads in flight',
     '    r7     s12      2.30 s  llama/8b.gguf  65536 bytes at 1048576, waits for bytes 1048576 to 1114112',
   ]);

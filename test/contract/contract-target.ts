@@ -5,6 +5,7 @@
 import type { Test } from 'tap';
 import type { ListPage, ObjectStore, ObjectVersion } from '../../src/object-store/object-store.js';
 import { fillPattern } from '../../src/runtime/pattern.js';
+import type { CrcKind } from '../../src/runtime/crc.js';
 import { CollectingSink } from '../support/collecting-sink.js';
 import { LendingSink } from '../support/lending-sink.js';
 
@@ -19,11 +20,14 @@ export type ContractException =
   /** U+0001 and the like. */
   | 'control-characters'
   /** A listing shows `x` and also `x/`. */
-  | 'object-beside-prefix';
+  | 'object-beside-prefix'
+  /** Checksums of whole objects are kept and told. */
+  | 'whole-checksums';
 
 export interface ContractTarget {
   readonly store: ObjectStore;
-  put(key: string, bytes: Uint8Array): Promise<void>;
+  /** @param checksum the kind that the server is to keep; default: whatever it does by itself */
+  put(key: string, bytes: Uint8Array, checksum?: CrcKind): Promise<void>;
   /** As one multipart upload, where there is such a thing. */
   putParts(key: string, parts: readonly Uint8Array[]): Promise<void>;
   delete(key: string): Promise<void>;

@@ -21,7 +21,7 @@ async function openTarget(lendsFiles: boolean): Promise<ContractTarget> {
   return {
     store: await useStore(t, server),
     lendsFiles,
-    put: (key, bytes) => writer.put(key, bytes),
+    put: (key, bytes, checksum) => writer.put(key, bytes, checksum),
     putParts: (key, parts) => writer.putParts(key, parts),
     delete: (key) => writer.delete(key),
     exceptions: [],

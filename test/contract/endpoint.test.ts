@@ -28,7 +28,7 @@ if (endpointUrl && bucket) {
     return {
       store,
       lendsFiles,
-      put: (key, bytes) => writer.put(key, bytes),
+      put: (key, bytes, checksum) => writer.put(key, bytes, checksum),
       putParts: (key, parts) => writer.putParts(key, parts),
       delete: (key) => writer.delete(key),
       exceptions: exceptions as ContractException[],

@@ -105,6 +105,7 @@ export const endTests: ContractTests = {
     t.same([outcome.kind, sink.chunks.length], ['aborted', 0]);
     await rejectsAborted(t, target.store.list({ prefix, signal }));
     await rejectsAborted(t, target.store.head(`${prefix}x`, signal));
+    await rejectsAborted(t, target.store.wholeChecksum(version, signal));
     await rejectsAborted(t, target.store.check(prefix, signal));
   },
 
@@ -135,10 +136,11 @@ export const endTests: ContractTests = {
     const before = target.store.stats;
     await target.store.list({ prefix });
     await target.store.head(`${prefix}nothing`);
+    await target.store.wholeChecksum(version);
     await fetch(target, version, 10, 110);
     await fetch(target, version, 0, 7);
     const after = target.store.stats;
-    t.equal(after.controlRequests - before.controlRequests, 2);
+    t.equal(after.controlRequests - before.controlRequests, 3);
     t.equal(after.partRequests - before.partRequests, 2);
     t.equal(after.bytesFetched - before.bytesFetched, 107);
   },

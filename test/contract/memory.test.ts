@@ -7,7 +7,7 @@ await objectStoreContract(t, async () => {
   const store = new MemoryObjectStore();
   return {
     store,
-    put: async (key, bytes) => void store.put(key, bytes),
+    put: async (key, bytes, checksum) => void store.put(key, bytes, { checksum }),
     putParts: async (key, parts) => void store.put(key, Buffer.concat(parts)),
     delete: async (key) => store.delete(key),
     exceptions: [],

@@ -6,13 +6,21 @@
 import { randomBytes } from 'node:crypto';
 import type { Test } from 'tap';
 import type { ContractTarget } from './contract-target.js';
+import { checksumTests } from './checksum-contract.js';
 import { endTests, fetchTests } from './fetch-contract.js';
 import { headTests, listingTests } from './listing-contract.js';
 import { oddKeyTests } from './odd-keys-contract.js';
 
 /** Runs the suite; `open` is called for each test and its target disposed of after it. */
 export async function objectStoreContract(t: Test, open: () => Promise<ContractTarget>): Promise<void> {
-  const tests = { ...listingTests, ...oddKeyTests(), ...headTests, ...fetchTests, ...endTests };
+  const tests = {
+    ...listingTests,
+    ...oddKeyTests(),
+    ...headTests,
+    ...checksumTests,
+    ...fetchTests,
+    ...endTests,
+  };
   for (const [title, run] of Object.entries(tests)) {
     await t.test(title, async (t) => {
       const target = await open();

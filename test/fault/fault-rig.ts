@@ -3,7 +3,7 @@ import type { Test } from 'tap';
 import { findPatternMismatch } from '../../src/runtime/pattern.js';
 import type { DriverName } from '../support/drivers.js';
 import { read, startWorld } from '../support/mount-harness.js';
-import type { ReadWay, World } from '../support/mount-harness.js';
+import type { Daemon, ReadWay, World } from '../support/mount-harness.js';
 
 export const KIB = 1024;
 export const MIB = 1024 * KIB;
@@ -46,8 +46,8 @@ export async function startFaultWorld(
   t: Test,
   driver: DriverName,
   flags: readonly string[],
-): Promise<World & { readonly mountpoint: string }> {
+): Promise<World & Pick<Daemon, 'mountpoint' | 'output'>> {
   const world = await startWorld(t, { driver });
   const daemon = await world.mount(['--stall-timeout', '500ms', ...flags]);
-  return { ...world, mountpoint: daemon.mountpoint };
+  return { ...world, mountpoint: daemon.mountpoint, output: () => daemon.output() };
 }

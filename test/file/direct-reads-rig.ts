@@ -6,6 +6,7 @@ import type { ByteRange } from '../../src/runtime/range.js';
 import { MemoryDirectReads } from '../support/memory-direct-reads.js';
 import { MemoryFile } from '../support/memory-file.js';
 import type { MemoryFileHooks } from '../support/memory-file.js';
+import { checksumDeps } from '../support/store-harness.js';
 import { SimulatedClock } from '../support/simulated-clock.js';
 
 export const PAGE = 4096;
@@ -43,6 +44,8 @@ export class DirectReadsRig {
         }),
         makeRoom: () => false,
         onGrowth: () => {},
+        onCorrupt: () => {},
+        checksums: checksumDeps({ wholeChecksum: async () => undefined }),
       },
       { id: 's1', directory: 'unused', readDeadlineMs: DEADLINE_MS },
     );

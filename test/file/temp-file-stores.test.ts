@@ -9,7 +9,7 @@ import { findPatternMismatch } from '../../src/runtime/pattern.js';
 import { MemoryFile } from '../support/memory-file.js';
 import { MemoryObjectStore } from '../support/memory-object-store.js';
 import { SimulatedClock } from '../support/simulated-clock.js';
-import { createStores, settle } from '../support/store-harness.js';
+import { checksumDeps, createStores, settle } from '../support/store-harness.js';
 
 const KIB = 1024;
 
@@ -267,6 +267,8 @@ t.test(
         createFetcher: () => ({ partsInFlight: 0, observe() {}, demand() {}, fillGently() {}, stop() {} }),
         makeRoom: () => false,
         onGrowth: () => {},
+        onCorrupt: () => {},
+        checksums: checksumDeps({ wholeChecksum: async () => undefined }),
       };
       return new TempFileStore(version, deps, { id: 's1', directory: 'unused', readDeadlineMs: 1000 });
     };

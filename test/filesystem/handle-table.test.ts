@@ -11,6 +11,7 @@ const content: Content = {
   storeId: 's1',
   direct: undefined,
   complete: false,
+  replacesCorrupt: false,
   read: async () => 0,
   onceHalfHere: () => {},
   close: () => {},

@@ -210,6 +210,23 @@ t.test('a file that the addon reads is registered, and passed through when it is
   }
 });
 
+t.test('the kernel drops what it cached of a version whose copy was corrupt', async (t) => {
+  const FOPEN_NOFLUSH = 32;
+  for (const direct of [{ id: 9 } as never, undefined]) {
+    const rig = new FilesystemRig({ versionsApart: true });
+    rig.objects.put('a', 'hello');
+    const contentOf = rig.filesystem.contentOf.bind(rig.filesystem);
+    rig.filesystem.contentOf = (handle) =>
+      Object.assign(contentOf(handle), { direct, replacesCorrupt: true });
+    const started = startOn(rig.filesystem, { passthrough: true });
+    const { session } = started;
+    const node = await nodeOf(started, 'a');
+    const told = await session.answered(session.request(OPCODE.open, node, openBody(0)));
+    if ('body' in told) t.equal(told.body.readUInt32LE(8), FOPEN_NOFLUSH);
+    else t.match(told, { file: 9, flags: 0 });
+  }
+});
+
 t.test('statfs', async (t) => {
   const { ask } = startOn(new FilesystemRig().filesystem);
   const body = await ask('statfs', ROOT_NODE);

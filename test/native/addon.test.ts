@@ -73,6 +73,30 @@ t.test('bad arguments throw, and nothing happens', async (t) => {
   await t.rejects(addon.mount('x', '/nowhere/at/all', 'rootmode=40000,user_id=0,group_id=0'), /^mount: /);
 });
 
+t.test('checksums are those of the bytes named, continued, of shared memory too', async (t) => {
+  const bytes = Buffer.from('..123456789..');
+  const shared = new Uint8Array(new SharedArrayBuffer(bytes.length));
+  shared.set(bytes);
+  for (const source of [bytes, shared]) {
+    t.equal(addon.crc32c(source, 2, 11, 0), 0xe3069283);
+    t.equal(addon.crc32c(source, 5, 11, addon.crc32c(source, 2, 5, 0)), 0xe3069283);
+    const state = new BigUint64Array(1);
+    addon.crc64nvme(source, 2, 5, state);
+    addon.crc64nvme(source, 5, 11, state);
+    t.equal(state[0], 0xae8b14860a799888n);
+  }
+  t.equal(addon.crc32c(bytes, 4, 4, 7), 7, 'of nothing more');
+  t.equal(addon.crc32c(new Uint8Array(), 0, 0, 0), 0);
+  t.throws(() => addon.crc32c(bytes, 0, bytes.length + 1, 0), RangeError);
+  t.throws(() => addon.crc32c(bytes, 5, 4, 0), RangeError);
+  t.throws(() => addon.crc32c(bytes, -1, 4, 0), RangeError);
+  t.throws(() => addon.crc32c(bytes, 0, 4, -1), RangeError);
+  t.throws(() => addon.crc32c(bytes, 0, 4, 2 ** 32), RangeError);
+  t.throws(() => addon.crc32c(new DataView(bytes.buffer) as unknown as Uint8Array, 0, 1, 0), TypeError);
+  t.throws(() => addon.crc64nvme(bytes, 0, 4, new BigUint64Array()), RangeError);
+  t.throws(() => addon.crc64nvme(bytes, 0, 4, new Uint8Array(8) as unknown as BigUint64Array), TypeError);
+});
+
 t.test('a socket without a descriptor in it gives none', async (t) => {
   const [ours, theirs] = addon.socketPair();
   t.equal(addon.receiveDescriptor(ours), -1);

@@ -95,7 +95,7 @@ export class FakeSession implements NativeSession {
 
 /** What the fake mounts is noted; its descriptors are real ones, of /dev/null. */
 export class FakeAddon implements NativeAddon {
-  readonly addonInterface = 1;
+  readonly addonInterface = 2;
   readonly calls: string[] = [];
   /** Thrown by `mount` or `startSession`. */
   mountError: Error | undefined;
@@ -134,6 +134,14 @@ export class FakeAddon implements NativeAddon {
 
   closeFile(file: number): void {
     this.calls.push(`close ${file}`);
+  }
+
+  crc32c(): number {
+    throw new Error('a session computes no checksums');
+  }
+
+  crc64nvme(): void {
+    throw new Error('a session computes no checksums');
   }
 
   startSession(options: NativeSessionOptions): FakeSession {

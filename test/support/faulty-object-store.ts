@@ -15,6 +15,7 @@ import type {
   ObjectVersion,
   PartOutcome,
   PartSink,
+  WholeChecksum,
 } from '../../src/object-store/object-store.js';
 import { assert } from '../../src/runtime/assert.js';
 import { resolvedBeforeAbort } from './abortable.js';
@@ -31,7 +32,7 @@ export interface PartFault {
   readonly outcome?: PartOutcome | undefined;
 }
 
-/** What happens to one `check`, `list` or `head` call. */
+/** What happens to one `check`, `list`, `head` or `wholeChecksum` call. */
 export interface ControlFault {
   readonly before?: Promise<void> | undefined;
   /** Thrown instead of asking the inner store. */
@@ -45,7 +46,7 @@ export interface PartCall extends ByteRange {
 }
 
 export interface ControlCall {
-  readonly operation: 'check' | 'list' | 'head';
+  readonly operation: 'check' | 'list' | 'head' | 'checksum';
   /** The key, or the prefix of a listing. */
   readonly key: string;
 }
@@ -99,6 +100,11 @@ export class FaultyObjectStore implements ObjectStore {
   async head(key: string, signal?: AbortSignal): Promise<ObjectInfo | undefined> {
     await this.#control({ operation: 'head', key }, signal);
     return this.#inner.head(key, signal);
+  }
+
+  async wholeChecksum(version: ObjectVersion, signal?: AbortSignal): Promise<WholeChecksum | undefined> {
+    await this.#control({ operation: 'checksum', key: version.key }, signal);
+    return this.#inner.wholeChecksum(version, signal);
   }
 
   async fetchPart(

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { LocalPlace, PartSink } from '../../src/object-store/object-store.js';
 import { Availability } from '../../src/runtime/availability.js';
+import { BlockChecksums } from '../../src/runtime/block-checksums.js';
 
 export interface LendingSinkHooks {
   /** Called when bytes were reported, with those received so far. */
@@ -18,6 +19,7 @@ export interface LendingSinkHooks {
 
 export class LendingSink implements PartSink {
   readonly availability: Availability;
+  readonly checksums: BlockChecksums;
   /** Times that the file was lent, and given back. */
   lent = 0;
   released = 0;
@@ -32,6 +34,7 @@ export class LendingSink implements PartSink {
   /** @param size of the object @param start of the part */
   constructor(size: number, start: number, hooks: LendingSinkHooks = {}) {
     this.availability = Availability.create(size);
+    this.checksums = BlockChecksums.create(size);
     this.#start = start;
     this.#end = start;
     this.#hooks = hooks;
@@ -56,7 +59,7 @@ export class LendingSink implements PartSink {
       descriptor: this.#descriptor,
       availability: this.availability.buffer,
       nativeFile: undefined,
-      checksums: undefined,
+      checksums: this.checksums.buffer,
       advanced: (end) => {
         if (end < this.#end) throw new Error(`the part moved back from ${this.#end} to ${end}`);
         this.#end = end;

@@ -39,6 +39,7 @@ class MemoryContent implements Content {
   readonly storeId = 'memory';
   readonly direct = undefined;
   readonly complete = false;
+  readonly replacesCorrupt = false;
   readonly #objectStore: MemoryObjectStore;
   readonly #source: MemoryContentSource;
   readonly #closing = new AbortController();

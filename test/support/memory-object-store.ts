@@ -19,10 +19,13 @@ import type {
   ObjectVersion,
   PartOutcome,
   PartSink,
+  WholeChecksum,
 } from '../../src/object-store/object-store.js';
 import { assert } from '../../src/runtime/assert.js';
+import type { CrcKind } from '../../src/runtime/crc.js';
 import { fillPattern } from '../../src/runtime/pattern.js';
 import { resolvedBeforeAbort } from './abortable.js';
+import { serverCrcOf } from './plain-crc.js';
 
 /** Bytes made of pattern `seed`. */
 export interface PatternContent {
@@ -42,6 +45,8 @@ export interface PutOptions {
   /** Default: one second after the put before, from 2024-01-01 on. */
   readonly lastModifiedMs?: number | undefined;
   readonly archived?: boolean | undefined;
+  /** The kind of checksum that is kept of it; default none. */
+  readonly checksum?: CrcKind | undefined;
 }
 
 /** One `fetchPart` call. */
@@ -51,6 +56,7 @@ export interface RecordedRequest extends ByteRange {
 
 interface StoredObject {
   readonly info: ObjectInfo;
+  readonly checksum: CrcKind | undefined;
   /** A fresh copy of `[start, end)`. */
   read(start: number, end: number): Uint8Array;
 }
@@ -103,7 +109,7 @@ export class MemoryObjectStore implements ObjectStore {
       lastModifiedMs: options.lastModifiedMs ?? this.#putTimeMs,
       archived: options.archived ?? false,
     };
-    this.#objects.set(key, { info, read });
+    this.#objects.set(key, { info, read, checksum: options.checksum });
     this.#sortedKeys = undefined;
     return this.version(key);
   }
@@ -149,6 +155,14 @@ export class MemoryObjectStore implements ObjectStore {
   async head(key: string, signal?: AbortSignal): Promise<ObjectInfo | undefined> {
     await this.#beginControl('head', signal);
     return this.#objects.get(key)?.info;
+  }
+
+  async wholeChecksum(version: ObjectVersion, signal?: AbortSignal): Promise<WholeChecksum | undefined> {
+    await this.#beginControl('head', signal);
+    const object = this.#objects.get(version.key);
+    if (object?.checksum === undefined || object.info.etag !== version.etag) return undefined;
+    const bytes = object.read(0, object.info.size);
+    return { kind: object.checksum, value: await serverCrcOf(object.checksum, bytes) };
   }
 
   async fetchPart(

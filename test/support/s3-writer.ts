@@ -7,6 +7,8 @@ import {
   S3Client,
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
+import type { ChecksumAlgorithm } from '@aws-sdk/client-s3';
+import type { CrcKind } from '../../src/runtime/crc.js';
 
 export interface S3WriterOptions {
   readonly endpointUrl: string;
@@ -26,8 +28,12 @@ export class S3Writer {
     this.#bucket = bucket;
   }
 
-  async put(key: string, body: Uint8Array): Promise<void> {
-    await this.#client.send(new PutObjectCommand({ Bucket: this.#bucket, Key: key, Body: body }));
+  /** @param checksum default: the SDK's choice */
+  async put(key: string, body: Uint8Array, checksum?: CrcKind): Promise<void> {
+    const ChecksumAlgorithm = checksum?.toUpperCase() as ChecksumAlgorithm | undefined;
+    await this.#client.send(
+      new PutObjectCommand({ Bucket: this.#bucket, Key: key, Body: body, ChecksumAlgorithm }),
+    );
   }
 
   /** As one multipart upload; every part but the last needs 5 MiB. */

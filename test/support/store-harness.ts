@@ -7,15 +7,18 @@ import type { DownloaderOptions } from '../../src/download/downloader.js';
 import { HedgeBudget } from '../../src/download/hedge-budget.js';
 import { PartScheduler } from '../../src/download/part-scheduler.js';
 import type { DownloadTarget } from '../../src/download/target.js';
+import type { ChecksumDeps } from '../../src/file/store-checksums.js';
 import type { DirectReads } from '../../src/file/direct-reads.js';
 import type { FormatProbe } from '../../src/formats/load-plan.js';
 import type { LocalFile } from '../../src/file/sparse-file.js';
 import { TempFileStores } from '../../src/file/temp-file-stores.js';
 import type { ObjectStore } from '../../src/object-store/object-store.js';
+import { Slots } from '../../src/object-store/slots.js';
 import { silentLogger } from '../../src/observability/logger.js';
 import type { Logger } from '../../src/observability/logger.js';
 import { TransferMetrics } from '../../src/observability/metrics.js';
 import { ReadTracer } from '../../src/observability/read-trace.js';
+import { checksumFunctions } from '../../src/runtime/checksum-functions.js';
 import type { Clock } from '../../src/runtime/clock.js';
 import { MemoryFile } from './memory-file.js';
 import { SimulatedClock } from './simulated-clock.js';
@@ -32,6 +35,7 @@ export interface HarnessOptions extends Partial<DownloaderOptions> {
   readonly hedge?: boolean;
   /** Default: nothing is known of any format. */
   readonly createProbe?: (size: number) => FormatProbe;
+  readonly checksums?: Partial<ChecksumDeps>;
   readonly createFile?: (path: string, size: number) => LocalFile;
 }
 
@@ -67,6 +71,7 @@ export function createStores(objectStore: ObjectStore, options: HarnessOptions =
       reads,
       directReads: options.directReads,
       createFetcher,
+      checksums: checksumDeps(objectStore, options.checksums),
       createFile: options.createFile ?? ((_path, size) => new MemoryFile(size)),
     },
     {
@@ -76,6 +81,20 @@ export function createStores(objectStore: ObjectStore, options: HarnessOptions =
     },
   );
   return { stores, metrics, reads, scheduler, clock };
+}
+
+/** As a machine without the addon has them: CRC64NVME cannot be compared. */
+export function checksumDeps(
+  objectStore: Pick<ObjectStore, 'wholeChecksum'>,
+  changes: Partial<ChecksumDeps> = {},
+): ChecksumDeps {
+  return {
+    functions: checksumFunctions(undefined),
+    wholeChecksum: (version, signal) => objectStore.wholeChecksum(version, signal),
+    asking: new Slots(1),
+    summing: new Slots(1),
+    ...changes,
+  };
 }
 
 /** Lets everything that is ready run: promise jobs and one turn of the event loop, several times. */

@@ -1,6 +1,7 @@
 /**
  * One request for a part and its answer, in a worker thread: accepts the answer strictly, writes the body into the local
- * file as it arrives, publishes what was written, and says once what became of it. Made by worker-core.ts.
+ * file as it arrives, sums it for the checksums of its blocks, publishes what was written, and says once what became of
+ * it. Made by worker-core.ts.
  *
  * Promise: after `onEnded` neither the file nor the shared memory is touched. Publishing follows the write, as
  * `Availability` demands; bytes of another version, of another range or beyond it never reach the file.
@@ -8,6 +9,9 @@
 import { writeSync } from 'node:fs';
 import { asError } from '../../runtime/assert.js';
 import { Availability } from '../../runtime/availability.js';
+import { BlockChecksummer } from '../../runtime/block-checksummer.js';
+import { BlockChecksums } from '../../runtime/block-checksums.js';
+import type { ChecksumFunctions } from '../../runtime/checksum-functions.js';
 import type { CancelTimer, Clock } from '../../runtime/clock.js';
 import { judgeResponse, quoted } from '../part-response.js';
 import type { Connection, ConnectionUser } from './connection.js';
@@ -22,6 +26,7 @@ export interface ExchangeDeps {
   readonly pool: ConnectionPool;
   /** Wakes native readers of a file after publishing; may be called with a file that was closed. */
   readonly filePublished: (nativeFile: number) => void;
+  readonly checksumFunctions: ChecksumFunctions;
   /** Bytes up to `exchange.position` are published. */
   readonly onAdvanced: (exchange: Exchange) => void;
   readonly onEnded: (exchange: Exchange, outcome: WorkerOutcome) => void;
@@ -37,6 +42,7 @@ export class Exchange implements ConnectionUser {
   readonly #message: FetchMessage;
   readonly #deps: ExchangeDeps;
   readonly #availability: Availability;
+  readonly #summer: BlockChecksummer | undefined;
   readonly #floor = new RateFloor();
   readonly #headReader = new HeadReader();
   #connection: Connection | undefined;
@@ -58,6 +64,10 @@ export class Exchange implements ConnectionUser {
     this.#message = message;
     this.#deps = deps;
     this.#availability = Availability.attach(message.availability);
+    const { checksums } = message;
+    this.#summer =
+      checksums &&
+      new BlockChecksummer(BlockChecksums.attach(checksums), deps.checksumFunctions, this.position);
     const { pageBytes } = this.#availability;
     // The bytes of its page before the part's were written by the attempt that this one resumes.
     this.#publishedPages = Math.floor(this.position / pageBytes) * pageBytes;
@@ -160,6 +170,8 @@ export class Exchange implements ConnectionUser {
     this.#bodyLeft -= to - from;
     try {
       this.#write(bytes, from, length);
+      // Before publishing: who finds the file complete finds its blocks summed.
+      this.#summer?.update(bytes, from, from + length);
     } catch (error) {
       const { message, code } = asError(error) as NodeJS.ErrnoException;
       return this.#finish({ kind: 'local', message, code });

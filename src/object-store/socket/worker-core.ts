@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../../runtime/clock.js';
 import { unreachable } from '../../runtime/assert.js';
+import type { ChecksumFunctions } from '../../runtime/checksum-functions.js';
 import { ConnectionPool } from './connection-pool.js';
 import type { ConnectionPoolOptions } from './connection-pool.js';
 import { Exchange } from './exchange.js';
@@ -13,6 +14,7 @@ import type { FromWorker, ToWorker, WorkerOutcome } from './messages.js';
 export interface WorkerCoreDeps {
   readonly clock: Clock;
   readonly filePublished: (nativeFile: number) => void;
+  readonly checksumFunctions: ChecksumFunctions;
   readonly post: (message: FromWorker) => void;
 }
 
@@ -33,6 +35,7 @@ export class WorkerCore {
       clock: deps.clock,
       pool: this.#pool,
       filePublished: deps.filePublished,
+      checksumFunctions: deps.checksumFunctions,
       onAdvanced: (exchange) => this.#onAdvanced(exchange),
       onEnded: (exchange, outcome) => this.#onEnded(exchange, outcome),
     };

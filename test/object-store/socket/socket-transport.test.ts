@@ -1,6 +1,7 @@
 /** The socket transport against servers that send what no good server does, byte by byte. */
 import t from 'tap';
 import { LendingSink } from '../../support/lending-sink.js';
+import { serverCrcOf } from '../../support/plain-crc.js';
 import { useScriptedServer } from '../../support/scripted-server.js';
 import {
   answerRightly,
@@ -30,6 +31,19 @@ t.test('a part is asked for by range and version, and arrives in the file', asyn
   ]) {
     t.ok(headers.includes(header), header);
   }
+});
+
+t.test('the blocks that a part holds whole are summed as they arrive', async (t) => {
+  const server = await useScriptedServer(t, (request) => answerRightly(request));
+  const { fetch } = useTransport(t, server);
+  const whole = await fetch({ start: 0, end: SIZE });
+  t.same(whole.checksums.missingBlocks(), []);
+  t.equal(whole.checksums.combined('crc32c'), await serverCrcOf('crc32c', OBJECT));
+  const tail = await fetch({ start: START, end: SIZE });
+  t.same(tail.checksums.missingBlocks(), [0]);
+  t.equal(tail.checksums.crc32c(1), whole.checksums.crc32c(1));
+  const head = await fetch({ start: 0, end: SIZE - 1 });
+  t.same(head.checksums.missingBlocks(), [2]);
 });
 
 t.test('the head may come in any pieces, with or without body behind it', async (t) => {

@@ -40,7 +40,7 @@ export function useTransport(t: Test, server: ScriptedServer) {
     try {
       const outcome = await transport.fetch({ request, version, range: { start, end }, place, options });
       const right = sink.bytes.equals(OBJECT.subarray(start, start + sink.received));
-      return { kind: outcome.kind, outcome, received: sink.received, right };
+      return { kind: outcome.kind, outcome, received: sink.received, right, checksums: sink.checksums };
     } finally {
       place.release();
     }

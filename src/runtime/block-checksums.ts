@@ -1,0 +1,140 @@
+/**
+ * The checksums of one object's blocks, in memory that its writers' threads share: CRC32C of each block, and the CRC that
+ * the object itself has, when it has one, of which the blocks' give the whole object's. Written by block-checksummer.ts.
+ *
+ * Promises: a value is there before its known bit says so, and is not written again; bits are only ever set. Blocks are
+ * of `BLOCK_BYTES`, the last of what is left; an empty object has none.
+ *
+ * Layout (little endian): 0 int64 size · 8 int32 the object's own kind (index in OWN_KINDS) · 64 own CRCs, uint64 per
+ * block · CRC32Cs, uint32 per block · known bits of the own CRCs · known bits of the CRC32Cs, block b in bit b % 32 of
+ * 32-bit word b / 32.
+ */
+import { assert } from './assert.js';
+import { CrcJoiner } from './crc.js';
+import type { CrcKind } from './crc.js';
+import type { ByteRange } from './range.js';
+
+/**
+ * What is fetched again when a block is bad, and at least what a part must hold to be summed on the way: parts are
+ * multiples of it. 12 bytes of checksums per block are 12 KiB per GiB, beside 32 KiB of the availability.
+ */
+export const BLOCK_BYTES = 1024 * 1024;
+
+const HEADER_BYTES = 64;
+const OWN_KINDS: readonly (CrcKind | undefined)[] = [undefined, 'crc32', 'crc32c', 'crc64nvme'];
+
+export class BlockChecksums {
+  /** The shared memory itself, to hand to other threads: `BlockChecksums.attach`. */
+  readonly buffer: SharedArrayBuffer;
+  /** Bytes of the object. */
+  readonly size: number;
+  readonly blocks: number;
+  readonly #kind: Int32Array;
+  readonly #own: BigUint64Array;
+  readonly #crc32c: Uint32Array;
+  readonly #ownKnown: Int32Array;
+  readonly #crc32cKnown: Int32Array;
+
+  private constructor(buffer: SharedArrayBuffer) {
+    this.buffer = buffer;
+    this.size = Number(new BigInt64Array(buffer, 0, 1)[0]);
+    this.blocks = Math.ceil(this.size / BLOCK_BYTES);
+    const words = Math.ceil(this.blocks / 32);
+    const crc32cAt = HEADER_BYTES + this.blocks * 8;
+    const knownAt = crc32cAt + this.blocks * 4;
+    this.#kind = new Int32Array(buffer, 8, 1);
+    this.#own = new BigUint64Array(buffer, HEADER_BYTES, this.blocks);
+    this.#crc32c = new Uint32Array(buffer, crc32cAt, this.blocks);
+    this.#ownKnown = new Int32Array(buffer, knownAt, words);
+    this.#crc32cKnown = new Int32Array(buffer, knownAt + words * 4, words);
+  }
+
+  /** @param size bytes of the object, 0 to 2^53 - 1. Memory is taken from the machine as blocks become known. */
+  static create(size: number): BlockChecksums {
+    assert(Number.isSafeInteger(size) && size >= 0, `object size ${size} is not a safe integer`);
+    const blocks = Math.ceil(size / BLOCK_BYTES);
+    const buffer = new SharedArrayBuffer(HEADER_BYTES + blocks * 12 + Math.ceil(blocks / 32) * 8);
+    new BigInt64Array(buffer, 0, 1)[0] = BigInt(size);
+    return new BlockChecksums(buffer);
+  }
+
+  /** The same checksums, seen from another thread. */
+  static attach(buffer: SharedArrayBuffer): BlockChecksums {
+    return new BlockChecksums(buffer);
+  }
+
+  /** Which CRC the object itself has; undefined as long as none is known. Any thread may see it later than another. */
+  get kind(): CrcKind | undefined {
+    return OWN_KINDS[Atomics.load(this.#kind, 0)];
+  }
+
+  /** Blocks that begin from now on are summed with this kind as well. Told once. */
+  expectKind(kind: CrcKind): void {
+    const before = Atomics.compareExchange(this.#kind, 0, 0, OWN_KINDS.indexOf(kind));
+    assert(before === 0 || OWN_KINDS[before] === kind, `an object with ${OWN_KINDS[before]} and ${kind}`);
+  }
+
+  blockRange(block: number): ByteRange {
+    assert(block >= 0 && block < this.blocks, `block ${block} of ${this.blocks}`);
+    return { start: block * BLOCK_BYTES, end: Math.min((block + 1) * BLOCK_BYTES, this.size) };
+  }
+
+  /** @param own of `kind`, when it is computed apart from `crc32c`. The first to record a block is right. */
+  record(block: number, crc32c: number, own: bigint | undefined): void {
+    if (!isSet(this.#crc32cKnown, block)) {
+      Atomics.store(this.#crc32c, block, crc32c);
+      set(this.#crc32cKnown, block);
+    }
+    if (own === undefined || isSet(this.#ownKnown, block)) return;
+    Atomics.store(this.#own, block, own);
+    set(this.#ownKnown, block);
+  }
+
+  /** The CRC32C of a block, when it is known. */
+  crc32c(block: number): number | undefined {
+    return isSet(this.#crc32cKnown, block) ? Atomics.load(this.#crc32c, block) : undefined;
+  }
+
+  /** Everything that is asked of the block is known. */
+  isKnown(block: number): boolean {
+    if (!isSet(this.#crc32cKnown, block)) return false;
+    const { kind } = this;
+    return kind === undefined || kind === 'crc32c' || isSet(this.#ownKnown, block);
+  }
+
+  /** Blocks of which something is not known, in order. */
+  missingBlocks(): number[] {
+    const missing: number[] = [];
+    for (let block = 0; block < this.blocks; block++) if (!this.isKnown(block)) missing.push(block);
+    return missing;
+  }
+
+  /** The CRC of the whole object; undefined while it is not known of every block. About 1 ms per GiB. */
+  combined(kind: CrcKind): bigint | undefined {
+    if (kind !== 'crc32c' && kind !== this.kind) return undefined;
+    const last = this.blocks - 1;
+    let whole = 0n;
+    const joiner = new CrcJoiner(kind, BLOCK_BYTES);
+    for (let block = 0; block <= last; block++) {
+      const value = this.#value(kind, block);
+      if (value === undefined) return undefined;
+      const bytes = block < last ? BLOCK_BYTES : this.size - last * BLOCK_BYTES;
+      whole = bytes === BLOCK_BYTES ? joiner.join(whole, value) : joiner.joinLast(whole, value, bytes);
+    }
+    return whole;
+  }
+
+  #value(kind: CrcKind, block: number): bigint | undefined {
+    if (kind !== 'crc32c') return isSet(this.#ownKnown, block) ? Atomics.load(this.#own, block) : undefined;
+    const value = this.crc32c(block);
+    return value === undefined ? undefined : BigInt(value);
+  }
+}
+
+function isSet(words: Int32Array, bit: number): boolean {
+  return (Atomics.load(words, bit >>> 5) & (1 << (bit & 31))) !== 0;
+}
+
+function set(words: Int32Array, bit: number): void {
+  Atomics.or(words, bit >>> 5, 1 << (bit & 31));
+}
