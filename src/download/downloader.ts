@@ -47,8 +47,9 @@ const OPENED_FETCHES = 2;
 const PREFETCH_PAUSE_MS = 2000;
 /** A reader that wants bytes this far ahead of a prefetch part's last byte gets a request of its own… */
 const CUT_BYTES_MIN = 2 * 1024 * 1024;
-/** …unless the part brings them in so many round trips: ending a connection wastes what is on its way. */
+/** …unless the part brings them within so many round trips, or so soon: ending a connection wastes what is on its way. */
 const CUT_ROUND_TRIPS = 1.5;
+const CUT_WAIT_MS = 100;
 /** A prefetch part that sleeps after a failure is tried again this soon once a reader waits for it. */
 const URGED_RETRY_MS = 50;
 
@@ -186,8 +187,9 @@ export class Downloader implements LaneSource {
   }
 
   #cutBytesMin(): number {
-    const { roundTripMs, bytesPerMs } = this.#deps.scheduler.pace;
-    return Math.max(CUT_BYTES_MIN, CUT_ROUND_TRIPS * roundTripMs * bytesPerMs);
+    const { known, roundTripMs, bytesPerMs } = this.#deps.scheduler.pace;
+    const waitMs = Math.max(CUT_ROUND_TRIPS * roundTripMs, known ? CUT_WAIT_MS : 0);
+    return Math.max(CUT_BYTES_MIN, waitMs * bytesPerMs);
   }
 
   /** A demand part may reach further than was asked, where the reader's next request is likely to be. */
