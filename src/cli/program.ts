@@ -142,6 +142,8 @@ function addServeS3(program: Command, done: Done): void {
     .option('--anonymous-read', 'let unsigned requests read and list')
     .option('--tls-cert <FILE>', 'serve HTTPS with this certificate (PEM)')
     .option('--tls-key <FILE>', 'its private key (PEM)')
+    .option('--round-trip <TIME>', 'answer as late as a server this far away, such as 20ms')
+    .option('--connection-rate <SIZE>', 'bytes per second that one connection carries, such as 60MiB')
     .action(async (folder: string, options: ServeS3Arguments) => {
       const { serveS3Command } = await import('./serve-s3.js');
       done(await serveS3Command(folder, options));

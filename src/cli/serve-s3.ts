@@ -2,6 +2,7 @@
 import { ConfigError, shown } from '../config/config-error.js';
 import { serveS3, ServeS3OptionsError } from '../s3-server/serve.js';
 import type { ServedS3, ServeS3Options } from '../s3-server/serve.js';
+import { parseDuration, parseSize } from '../runtime/units.js';
 import { CommandError, EXIT } from './exit-codes.js';
 import { printError, printLine } from './output.js';
 import { StopRequests } from './stop-requests.js';
@@ -18,16 +19,27 @@ export interface ServeS3Arguments {
   readonly anonymousRead?: true;
   readonly tlsCert?: string;
   readonly tlsKey?: string;
+  readonly roundTrip?: string;
+  readonly connectionRate?: string;
 }
 
 export async function serveS3Command(dir: string, given: ServeS3Arguments): Promise<number> {
-  const { tlsCert, tlsKey, ...rest } = given;
+  const { tlsCert, tlsKey, roundTrip, connectionRate, ...rest } = given;
   const { server, lines } = await start({
     ...rest,
     dir,
     port: parsePort(given.port),
     tlsCertFile: tlsCert,
     tlsKeyFile: tlsKey,
+    network: {
+      roundTripMs: parseQuantity('--round-trip', roundTrip, parseDuration, 'a duration such as 20ms'),
+      connectionBytesPerSecond: parseQuantity(
+        '--connection-rate',
+        connectionRate,
+        parseSize,
+        'bytes per second such as 60MiB',
+      ),
+    },
     environment: process.env,
     onInternalError: (error) => printError(`a request failed unexpectedly: ${error.message}`),
   });
@@ -58,4 +70,16 @@ function parsePort(text: string): number {
   const port = /^\d{1,5}$/.test(text) ? Number(text) : NaN;
   if (port <= 65_535) return port;
   throw new ConfigError(`--port: expected a whole number from 0 to 65535, got ${shown(text)}`);
+}
+
+function parseQuantity(
+  flag: string,
+  text: string | undefined,
+  parse: (text: string) => number | undefined,
+  expected: string,
+): number | undefined {
+  if (text === undefined) return undefined;
+  const value = parse(text);
+  if (value !== undefined) return value;
+  throw new ConfigError(`${flag}: expected ${expected}, got ${shown(text)}`);
 }

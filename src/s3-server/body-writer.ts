@@ -99,33 +99,47 @@ async function writePieces(
   const { signal, faults } = context;
   const ownRate = faults.find('bandwidth')?.bytesPerSecond ?? 0;
   const ownPacer = new Pacer(context.clock);
-  const delay = pieceDelay(faults);
+  const delay = pieceDelay(faults, source);
   const flipped = bodyOffset(faults.find('flipped-byte'), source);
   const slots = [new Slot(end), new Slot(end)] as const;
   for (let at = 0, turn = 0; at < end && !signal.aborted; turn ^= 1) {
     const slot = slots[turn === 0 ? 0 : 1];
     await slot.reusable(signal);
-    const rate = context.connectionBytesPerSecond();
-    const length = Math.min(
-      end - at,
-      slot.buffer.length,
-      delay.chunkBytes,
-      pacedPieceBytes(rate),
-      pacedPieceBytes(ownRate),
-    );
+    const isDelayed = at >= delay.fromByte;
+    const lengthMax = isDelayed ? delay.chunkBytes : delay.fromByte - at;
+    const length = Math.min(end - at, slot.buffer.length, lengthMax);
     const piece = slot.buffer.subarray(0, length);
     if ((await source.read(piece)) < length) throw new Error('the body is shorter than its announced length');
     if (flipped !== undefined && flipped >= at && flipped < at + length)
       piece[flipped - at] = (piece[flipped - at] ?? 0) ^ 1;
-    if (delay.ms > 0) await sleep(context.clock, delay.ms, signal);
-    await ownPacer.take(length, ownRate, signal);
-    await context.throttle(length);
-    if (signal.aborted) break;
-    context.meter.sent(length);
-    slot.write(response, piece);
+    if (isDelayed && delay.ms > 0) await sleep(context.clock, delay.ms, signal);
+    await writePaced(piece, ownRate, ownPacer, { ...context, write: (step) => slot.write(response, step) });
     at += length;
   }
   for (const slot of slots) await slot.retire(signal);
+}
+
+interface PacedContext extends BodyContext {
+  readonly write: (step: Buffer) => void;
+}
+
+/** One piece that was read, in the steps of its caps: small reads would cost more than small writes do. */
+async function writePaced(
+  piece: Buffer,
+  ownRate: number,
+  ownPacer: Pacer,
+  context: PacedContext,
+): Promise<void> {
+  for (let done = 0; done < piece.length;) {
+    const stepMax = Math.min(pacedPieceBytes(context.connectionBytesPerSecond()), pacedPieceBytes(ownRate));
+    const step = piece.subarray(done, done + stepMax);
+    await ownPacer.take(step.length, ownRate, context.signal);
+    await context.throttle(step.length);
+    if (context.signal.aborted) return;
+    context.meter.sent(step.length);
+    context.write(step);
+    done += step.length;
+  }
 }
 
 /** One buffer and whether the socket still needs it. */
@@ -146,6 +160,7 @@ class Slot {
     await settledOrAborted(this.#written.promise, signal);
   }
 
+  /** All or a part of the buffer. The socket takes what is written in order: the last is the one to wait for. */
   write(response: ServerResponse, piece: Buffer): void {
     const written = new Deferred<void>();
     this.#written = written;
@@ -162,15 +177,28 @@ class Slot {
 
 const idleBuffers: Buffer[] = [];
 
-function pieceDelay(faults: RequestFaults): { readonly ms: number; readonly chunkBytes: number } {
+interface PieceDelay {
+  readonly ms: number;
+  readonly chunkBytes: number;
+  /** From this byte of the body on. */
+  readonly fromByte: number;
+}
+
+function pieceDelay(faults: RequestFaults, source: BodySource): PieceDelay {
   const trickle = faults.find('trickle');
   if (trickle !== undefined) {
-    const { everyMs = TRICKLE_MS_DEFAULT, chunkBytes = TRICKLE_BYTES_DEFAULT } = trickle;
-    return { ms: everyMs, chunkBytes };
+    const {
+      everyMs = TRICKLE_MS_DEFAULT,
+      chunkBytes = TRICKLE_BYTES_DEFAULT,
+      from = { atByte: 0 },
+    } = trickle;
+    const fromByte = from.of === 'object' ? Math.max(0, from.atByte - source.objectOffset) : from.atByte;
+    return { ms: everyMs, chunkBytes, fromByte };
   }
-  const chunks = faults.find('chunk-latency');
-  if (chunks !== undefined) return { ms: chunks.ms, chunkBytes: chunks.chunkBytes ?? CHUNK_BYTES_DEFAULT };
-  return { ms: 0, chunkBytes: Infinity };
+  const { ms = 0, chunkBytes = CHUNK_BYTES_DEFAULT } = faults.find('chunk-latency') ?? {
+    chunkBytes: Infinity,
+  };
+  return { ms, chunkBytes, fromByte: 0 };
 }
 
 /** The first cut within the body, if any. */

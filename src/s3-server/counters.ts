@@ -21,6 +21,9 @@ export interface GetRecord {
 
 export interface CountersSnapshot extends Tally {
   readonly connections: number;
+  /** Open at once at most, and carrying a request at once at most. */
+  readonly connectionsOpenMax: number;
+  readonly connectionsBusyMax: number;
   readonly operations: Readonly<Record<string, Tally>>;
   /** By `bucket/key`. */
   readonly keys: Readonly<Record<string, Tally>>;
@@ -37,6 +40,8 @@ const GET_RECORDS_MAX = 250_000;
 export class Counters {
   #total = emptyTally();
   #connections = 0;
+  readonly #open = new Gauge();
+  readonly #busy = new Gauge();
   #requestsNotDetailed = 0;
   #getRecords = 0;
   readonly #operations = new Map<OperationName, Mutable<Tally>>();
@@ -60,6 +65,16 @@ export class Counters {
     return this.#connections;
   }
 
+  /** Most connections that were open at once since then. */
+  get connectionsOpenMax(): number {
+    return this.#open.highest;
+  }
+
+  /** Most requests that were under way at once since then: HTTP/1.1 carries one at a time on a connection. */
+  get connectionsBusyMax(): number {
+    return this.#busy.highest;
+  }
+
   operation(name: OperationName): Tally {
     return { ...(this.#operations.get(name) ?? emptyTally()) };
   }
@@ -77,6 +92,8 @@ export class Counters {
     return {
       ...this.#total,
       connections: this.#connections,
+      connectionsOpenMax: this.#open.highest,
+      connectionsBusyMax: this.#busy.highest,
       operations: Object.fromEntries([...this.#operations].map(([name, tally]) => [name, { ...tally }])),
       keys: Object.fromEntries([...this.#keys].map(([name, tally]) => [name, { ...tally }])),
       requestsNotDetailed: this.#requestsNotDetailed,
@@ -87,6 +104,8 @@ export class Counters {
   reset(): void {
     this.#total = emptyTally();
     this.#connections = 0;
+    this.#open.reset();
+    this.#busy.reset();
     this.#requestsNotDetailed = 0;
     this.#getRecords = 0;
     this.#operations.clear();
@@ -96,6 +115,19 @@ export class Counters {
 
   connectionOpened(): void {
     this.#connections++;
+    this.#open.add(1);
+  }
+
+  connectionClosed(): void {
+    this.#open.add(-1);
+  }
+
+  exchangeBegun(): void {
+    this.#busy.add(1);
+  }
+
+  exchangeEnded(): void {
+    this.#busy.add(-1);
   }
 
   /** For a request of which nothing is known yet. */
@@ -122,6 +154,25 @@ export class Counters {
     const records = this.#gets.get(name);
     if (records === undefined) this.#gets.set(name, [record]);
     else records.push(record);
+  }
+}
+
+/** How many there are, and how many there were at most since the last reset. */
+class Gauge {
+  #now = 0;
+  #highest = 0;
+
+  get highest(): number {
+    return this.#highest;
+  }
+
+  add(change: 1 | -1): void {
+    this.#now += change;
+    this.#highest = Math.max(this.#highest, this.#now);
+  }
+
+  reset(): void {
+    this.#highest = this.#now;
   }
 }
 

@@ -5,15 +5,14 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
 import { asError } from '../runtime/assert.js';
 import { sleep } from '../runtime/clock.js';
 import { resetConnection, stallForever, writeBody, type BodySource } from './body-writer.js';
+import type { Connections } from './connections.js';
 import type { Counters, RequestMeter } from './counters.js';
 import { S3Error } from './errors.js';
 import { RequestFaults, type FaultScript } from './faults.js';
 import { operationOf, type OperationName } from './operation-names.js';
-import { Pacer } from './pacer.js';
 import { header, parseTarget, type PayloadCheck, type RequestTarget } from './request.js';
 import { sliceSegments } from './model.js';
 import { errorResponse, type ResponseBody, type S3Response } from './responses.js';
@@ -27,6 +26,7 @@ export interface ExchangeContext extends Service {
   readonly anonymousRead: boolean;
   readonly faults: FaultScript;
   readonly counters: Counters;
+  readonly connections: Connections;
   /** Told of every error that is no S3Error: a bug or a failing disk. */
   readonly onInternalError: (error: Error) => void;
 }
@@ -39,8 +39,6 @@ const LATE_ERROR_OPERATIONS: readonly OperationName[] = [
 ];
 /** What is left of a refused upload is read and thrown away, so that the client sees the answer; but not for ever. */
 const DISCARDED_BYTES_MAX = 64 * 1024 * 1024;
-
-const pacers = new WeakMap<Socket, Pacer>();
 
 export class Exchange {
   readonly #message: IncomingMessage;
@@ -99,7 +97,10 @@ export class Exchange {
     const operation = operationOf(target);
     this.#operation = operation;
     this.#meter = counters.requestBegun(operation, target.bucket, target.key);
-    if (faults.roundTripMs > 0) await sleep(clock, faults.roundTripMs, this.#signal);
+    if (faults.roundTripMs > 0) {
+      const connection = this.#context.connections.of(this.#message.socket);
+      await sleep(clock, connection.delayMs(faults.roundTripMs), this.#signal);
+    }
     const payload = this.#authenticate(target, operation);
     this.#faults = faults.match({
       operation,
@@ -223,11 +224,11 @@ export class Exchange {
     }
   }
 
-  #throttle(bytes: number): Promise<void> {
-    const { socket } = this.#message;
-    let pacer = pacers.get(socket);
-    if (pacer === undefined) pacers.set(socket, (pacer = new Pacer(this.#context.clock)));
-    return pacer.take(bytes, this.#context.faults.connectionBytesPerSecond, this.#signal);
+  async #throttle(bytes: number): Promise<void> {
+    const { connections, faults } = this.#context;
+    if (faults.connectionBytesPerSecond === 0) return;
+    const { pacer } = connections.of(this.#message.socket);
+    await pacer.take(bytes, faults.connectionBytesPerSecond, this.#signal);
   }
 
   #discardRestOfRequest(): void {

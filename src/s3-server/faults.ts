@@ -21,11 +21,12 @@ export type Fault =
   | { readonly kind: 'chunk-latency'; readonly ms: number; readonly chunkBytes?: number | undefined }
   /** A cap for this response; the connection-wide one is a setting of the script. */
   | { readonly kind: 'bandwidth'; readonly bytesPerSecond: number }
-  /** A body that comes a few bytes at a time (default 1 byte every 100 ms): alive, yet useless. */
+  /** A body that comes a few bytes at a time (default 1 byte every 100 ms) from its start or a later byte: alive, yet useless. */
   | {
       readonly kind: 'trickle';
       readonly chunkBytes?: number | undefined;
       readonly everyMs?: number | undefined;
+      readonly from?: BytePosition | undefined;
     }
   | { readonly kind: 'slow-down'; readonly retryAfterSeconds?: number | undefined }
   | { readonly kind: 'internal-error' }
@@ -100,7 +101,7 @@ interface ActiveRule {
 const COUNTS_MAX = 100_000;
 
 export class FaultScript {
-  /** Added before the answer to every request. */
+  /** Added before the answer to every request; once more for a connection that was not opened as long before. */
   roundTripMs = 0;
   /** Cap for the bytes of bodies per connection, in either direction; 0 = none. */
   connectionBytesPerSecond = 0;

@@ -4,7 +4,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { BlockList, isIP } from 'node:net';
-import { DEFAULT_CREDENTIALS, startS3Server, type S3Server } from './server.js';
+import { DEFAULT_CREDENTIALS, startS3Server, type S3Server, type SimulatedNetwork } from './server.js';
 import type { Credentials } from './sigv4.js';
 
 export interface ServeS3Options {
@@ -22,6 +22,7 @@ export interface ServeS3Options {
   /** Created when missing. */
   readonly bucket?: string | undefined;
   readonly anonymousRead?: boolean | undefined;
+  readonly network?: SimulatedNetwork | undefined;
   /** For AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, which count when the options are not given. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly onInternalError?: ((error: Error) => void) | undefined;
@@ -47,13 +48,14 @@ export async function serveS3(options: ServeS3Options): Promise<ServedS3> {
   }
   const credentials = chooseCredentials(options);
   const tls = await readTls(options);
-  const { dir, port, region, anonymousRead, onInternalError } = options;
+  const { dir, port, region, anonymousRead, network, onInternalError } = options;
   const server = await startS3Server({
     dir,
     port,
     host,
     region,
     anonymousRead,
+    network,
     onInternalError,
     credentials: [credentials],
     tls,

@@ -7,6 +7,7 @@ import * as https from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { systemClock, type Clock } from '../runtime/clock.js';
+import { Connections } from './connections.js';
 import { Counters } from './counters.js';
 import { Exchange, type ExchangeContext } from './exchange.js';
 import { FaultScript } from './faults.js';
@@ -36,9 +37,19 @@ export interface S3ServerOptions {
   readonly anonymousRead?: boolean | undefined;
   /** PEM texts; serves https when given. */
   readonly tls?: { readonly cert: string; readonly key: string } | undefined;
+  /** Simulated from the start; `faults` of the running server changes it. */
+  readonly network?: SimulatedNetwork | undefined;
   readonly clock?: Clock | undefined;
   /** Told of every error that is not the client's: a bug or a failing disk. The client gets InternalError. */
   readonly onInternalError?: ((error: Error) => void) | undefined;
+}
+
+/** What a server that is far away would be like. */
+export interface SimulatedNetwork {
+  /** Passes before each answer, and once more for a connection that was not opened as long before. Default 0. */
+  readonly roundTripMs?: number | undefined;
+  /** Of bodies, in either direction. Default 0: no cap. */
+  readonly connectionBytesPerSecond?: number | undefined;
 }
 
 export interface S3Server {
@@ -101,6 +112,9 @@ class RunningServer extends LocalAccess implements S3Server {
   constructor(storage: Storage, clock: Clock, options: S3ServerOptions) {
     super(storage, clock);
     this.#storage = storage;
+    this.faults.roundTripMs = options.network?.roundTripMs ?? 0;
+    this.faults.connectionBytesPerSecond = options.network?.connectionBytesPerSecond ?? 0;
+    const connections = new Connections(clock);
     const context: ExchangeContext = {
       storage,
       clock,
@@ -109,6 +123,7 @@ class RunningServer extends LocalAccess implements S3Server {
       anonymousRead: options.anonymousRead ?? false,
       faults: this.faults,
       counters: this.counters,
+      connections,
       onInternalError: options.onInternalError ?? (() => undefined),
     };
     // An upload may take any time: only the head of a request has a deadline.
@@ -122,13 +137,21 @@ class RunningServer extends LocalAccess implements S3Server {
     this.#server = tls === undefined ? http.createServer(limits) : https.createServer({ ...limits, ...tls });
     this.#server.on('connection', (socket: Socket) => {
       this.counters.connectionOpened();
+      socket.once('close', () => this.counters.connectionClosed());
       socket.setNoDelay(true);
     });
+    this.#server.on(tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) =>
+      connections.opened(socket),
+    );
     this.#server.on('clientError', answerMalformed);
     this.#server.on('request', (message, response) => {
+      this.counters.exchangeBegun();
       const exchange = new Exchange(message, response, context).run();
       this.#exchanges.add(exchange);
-      void exchange.then(() => this.#exchanges.delete(exchange));
+      void exchange.then(() => {
+        this.#exchanges.delete(exchange);
+        this.counters.exchangeEnded();
+      });
     });
   }
 

@@ -80,6 +80,14 @@ t.test('a mistake is answered in one line, with what may have been meant, and ex
     ],
     [['demo', '--size', '1K'], '--size: expected a size from 64MiB to 64GiB such as 256MiB, got "1K"'],
     [['serve-s3', '--port', 'http', '/tmp'], '--port: expected a whole number from 0 to 65535, got "http"'],
+    [
+      ['serve-s3', '--port', '0', '--round-trip', 'far', '/tmp'],
+      '--round-trip: expected a duration such as 20ms, got "far"',
+    ],
+    [
+      ['serve-s3', '--port', '0', '--connection-rate', 'slow', '/tmp'],
+      '--connection-rate: expected bytes per second such as 60MiB, got "slow"',
+    ],
     [['daemon', 's3://bucket', '/m'], 'this command is run by "sluice mount" itself; expected sluice mount'],
   ];
   for (const [args, message] of known) {

@@ -56,6 +56,13 @@ t.test(
   },
 );
 
+t.test('the server simulates the network that it was given', async (t) => {
+  const { server } = await serve(t, { network: { roundTripMs: 20, connectionBytesPerSecond: 1000 } });
+  t.match(server.faults, { roundTripMs: 20, connectionBytesPerSecond: 1000 });
+  const plain = await serve(t);
+  t.match(plain.server.faults, { roundTripMs: 0, connectionBytesPerSecond: 0 });
+});
+
 t.test('options that cannot be obeyed are refused with what to do', async (t) => {
   const refused = (options: Partial<ServeS3Options>, message: RegExp) =>
     t.rejects(serve(t, options), { name: 'ServeS3OptionsError', message });
