@@ -111,7 +111,12 @@ check: setup ## Format, lint, types, tidy and unit tests
 test-short: build ## Unit tests but those that start other S3 clients
 	@$(TAP) $(filter-out %/real-clients.test.js,$(call compiled,$(UNIT_TESTS)))
 
-test: build ## Everything a user needs to trust it: unit, contract, mount, faults
+# What reads for the benchmarks: fast, so that its own cost stays small beside what is measured.
+BENCH_PROGRAMS := $(patsubst %.c,dist/%,$(wildcard scripts/bench-*.c))
+$(BENCH_PROGRAMS): dist/scripts/%: scripts/%.c scripts/bench-measure.h | setup
+	@mkdir -p $(@D) && cc -O3 -pthread -Wall -Wextra -Werror -o $@ $<
+
+test: build $(BENCH_PROGRAMS) ## Everything a user needs to trust it: unit, contract, mount, faults
 	@scripts/setup.sh clients
 	@$(TAP) $(call compiled,$(ALL_TESTS))
 
@@ -124,11 +129,7 @@ test-node-versions: build ## The addon on Node.js 20, 22 and 24, which come as n
 stress-test: build ## Readers, seeks, kills at random for a while (ITERATIONS, default 100)
 	@scripts/stress-test.sh
 
-# The reader of the benchmarks: fast, so that its own cost stays small beside what is measured.
-dist/scripts/bench-reader: scripts/bench-reader.c scripts/bench-measure.h | setup
-	@mkdir -p $(@D) && cc -O3 -pthread -Wall -Wextra -Werror -o $@ $<
-
-bench: build dist/scripts/bench-reader ## Measure (BENCH=, any of: server cold warm follow; RUNS, SIZE_MIB)
+bench: build $(BENCH_PROGRAMS) ## Measure (BENCH=, names as in scripts/bench.sh, or table; RUNS, SIZE_MIB)
 	@scripts/bench.sh $(BENCH)
 
 ci: ## What CI runs: check, test, a bounded test-race, and the addon on each supported Node.js

@@ -16,17 +16,11 @@
  * Exit codes: 0; 1 something failed; 2 wrong bytes; 3 usage. */
 #define _GNU_SOURCE
 #include <dirent.h>
-#include <fcntl.h>
 #include <getopt.h>
-#include <pthread.h>
 #include <stdbool.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include "bench-measure.h"
-
-enum { PAGE = 4096, THREADS_MAX = 64 };
 
 static const char *path;
 /* Where the clock of this run started. */
@@ -38,18 +32,6 @@ static struct {
   bool split, verify;
   uint32_t seed;
 } options = {.block = 1 << 20, .readers = 1, .threads = 1, .names = 10000, .seconds = 1};
-
-static int open_file(const char *name) {
-  int fd = open(name, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) fail(name);
-  return fd;
-}
-
-static int64_t size_of(int fd) {
-  struct stat st;
-  if (fstat(fd, &st) < 0) fail("fstat");
-  return st.st_size;
-}
 
 /* Reports the bytes of the file's own page cache that stayed. */
 static void drop_pages(struct result *result) {
@@ -104,15 +86,6 @@ static void read_mapped(struct result *result) {
   result->bytes = (int64_t)size;
   munmap((void *)base, size);
   close(fd);
-}
-
-static uint64_t mix(uint64_t x, int bits) {
-  uint64_t mask = (UINT64_C(1) << bits) - 1;
-  for (int round = 0; round < 3; round++) {
-    x = x * UINT64_C(0x9e3779b97f4a7c15) & mask;
-    x ^= x >> (bits / 2 + 1);
-  }
-  return x;
 }
 
 /* Each thread takes every n-th place of one shuffled order of all pages: what was read before is not read again, so
@@ -213,38 +186,6 @@ static void touch_memory(void) {
   free((void *)bytes);
 }
 
-typedef void (*worker_function)(int index, struct result *result);
-struct worker {
-  pthread_t thread;
-  int index;
-  worker_function work;
-  struct result result;
-};
-
-static void *work(void *given) {
-  struct worker *worker = given;
-  worker->work(worker->index, &worker->result);
-  return NULL;
-}
-
-static void in_threads(worker_function function, int count, struct result *total) {
-  struct worker *workers = check(calloc((size_t)count, sizeof *workers), "malloc");
-  for (int i = 0; i < count; i++) {
-    workers[i].index = i;
-    workers[i].work = function;
-    if ((errno = pthread_create(&workers[i].thread, NULL, work, &workers[i])) != 0) fail("pthread_create");
-  }
-  for (int i = 0; i < count; i++) {
-    if ((errno = pthread_join(workers[i].thread, NULL)) != 0) fail("pthread_join");
-    const struct result *one = &workers[i].result;
-    total->bytes += one->bytes;
-    total->operations += one->operations;
-    total->sum += one->sum;
-    for (size_t bucket = 0; bucket < BUCKETS; bucket++) total->latencies[bucket] += one->latencies[bucket];
-  }
-  free(workers);
-}
-
 static void usage(void) {
   fprintf(stderr, "usage: see the head of scripts/bench-reader.c\n");
   exit(3);
@@ -288,10 +229,6 @@ int main(int argc, char **argv) {
   else if (strcmp(mode, "stat") == 0 || strcmp(mode, "open") == 0) each_name(mode[0] == 's', &result);
   else if (strcmp(mode, "list") == 0) list(&result);
   else usage();
-  double seconds = (double)(now_ns() - started_ns) / 1e9;
-  printf("{\"seconds\":%.6f,\"bytes\":%" PRId64 ",\"operations\":%" PRId64 ",\"p50Us\":%.2f,\"p99Us\":%.2f,"
-         "\"p999Us\":%.2f,\"sum\":\"%016" PRIx64 "\"}\n",
-         seconds, result.bytes, result.operations, latency_us(&result, 0.5), latency_us(&result, 0.99),
-         latency_us(&result, 0.999), result.sum);
+  print_result(&result, (double)(now_ns() - started_ns) / 1e9, 1);
   return 0;
 }

@@ -7,11 +7,28 @@ export interface Sample {
   readonly cpu?: number | undefined;
   /** READ requests that reached the daemon. */
   readonly reads?: number | undefined;
+  /** Highest anonymous memory of the daemon. */
+  readonly peakMib?: number | undefined;
+  /** That carried a request at once, at most. */
+  readonly connections?: number | undefined;
+  /** Bytes that the server sent ÷ bytes that were read. */
+  readonly amplification?: number | undefined;
+}
+
+export type Figure = keyof Sample;
+
+export interface SavedResults {
+  readonly variants: readonly string[];
+  readonly rows: readonly {
+    readonly row: Row;
+    readonly samples: readonly (readonly [string, Sample[]])[];
+  }[];
+  readonly notes: readonly (readonly [string, string])[];
 }
 
 export interface Row {
   readonly title: string;
-  readonly unit: 'MB/s' | '/s' | 'µs' | '%';
+  readonly unit: 'MB/s' | '/s' | 'µs' | '%' | 'round trips' | '×';
 }
 
 const NAME_WIDTH = 18;
@@ -20,6 +37,8 @@ const COLUMN_WIDTHS = [10, 22, 15, 16, 8] as const;
 export class Results {
   readonly #variants: readonly string[];
   readonly #rows = new Map<string, { readonly row: Row; readonly samples: Map<string, Sample[]> }>();
+
+  readonly #notes = new Map<string, string>();
 
   /** @param variants in the order of the table; each row has one sample of each round, in the order of the rounds */
   constructor(variants: readonly string[]) {
@@ -43,7 +62,45 @@ export class Results {
 
   /** Median CPU time; NaN when there is none. */
   cpu(title: string, variant: string): number {
-    return median(this.samples(title, variant).flatMap((sample) => sample.cpu ?? []));
+    return this.figure('cpu', title, variant);
+  }
+
+  /** Median of what else was measured; NaN when it was not. */
+  figure(name: Figure, title: string, variant: string): number {
+    return median(this.samples(title, variant).flatMap((sample) => sample[name] ?? []));
+  }
+
+  /** In the order in which they came. */
+  get rows(): readonly Row[] {
+    return [...this.#rows.values()].map(({ row }) => row);
+  }
+
+  get variants(): readonly string[] {
+    return this.#variants;
+  }
+
+  /** What stands in a row instead of figures: why a variant has none. */
+  note(row: Row, variant: string, text: string): void {
+    const { samples } = this.#rows.get(row.title) ?? { samples: new Map<string, Sample[]>() };
+    this.#rows.set(row.title, { row, samples });
+    this.#notes.set(`${row.title} ${variant}`, text);
+  }
+
+  /** All of it, as JSON keeps it. */
+  saved(): SavedResults {
+    const rows = [...this.#rows.values()].map(({ row, samples }) => ({ row, samples: [...samples] }));
+    return { variants: this.#variants, rows, notes: [...this.#notes] };
+  }
+
+  static restored({ variants, rows, notes }: SavedResults): Results {
+    const results = new Results(variants);
+    for (const { row, samples } of rows) results.#rows.set(row.title, { row, samples: new Map(samples) });
+    for (const [place, text] of notes) results.#notes.set(place, text);
+    return results;
+  }
+
+  noteOf(title: string, variant: string): string | undefined {
+    return this.#notes.get(`${title} ${variant}`);
   }
 
   /** Median of the ratios of each round; NaN when one of the two is missing. */

@@ -3,6 +3,9 @@
  * prints medians, spread and the ratio; ends with 1 when the ratio is below 0.8. Needs curl and nginx.
  *
  *   npm run build && node dist/scripts/bench-s3-server.js        (RUNS=7 SIZE_MIB=1024)
+ *
+ * With ROUND_TRIP_MS and CONNECTION_MIB (per second) the server simulates that network, and nginx holds the same rate:
+ * then the figures say how well the simulation keeps to it.
  */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -19,6 +22,9 @@ import { median, MIB, parameter, print, warmMemory } from './bench-support.js';
 const RUNS = parameter('RUNS', 7);
 const SIZE_MIB = parameter('SIZE_MIB', 1024);
 const RATIO_MIN = 0.8;
+/** 0: none. */
+const ROUND_TRIP_MS = Number(process.env['ROUND_TRIP_MS'] ?? 0);
+const CONNECTION_MIB = Number(process.env['CONNECTION_MIB'] ?? 0);
 
 interface Contender {
   readonly name: string;
@@ -40,7 +46,8 @@ async function main(): Promise<number> {
   const sha256 = createHash('sha256').update(content).digest('hex');
   mkdirSync(join(scratch, 'www'));
   writeFileSync(join(scratch, 'www', 'object'), content);
-  const server = await startS3Server({ dir: join(scratch, 's3'), anonymousRead: true });
+  const network = { roundTripMs: ROUND_TRIP_MS, connectionBytesPerSecond: CONNECTION_MIB * MIB };
+  const server = await startS3Server({ dir: join(scratch, 's3'), anonymousRead: true, network });
   await server.createBucket('bench');
   await server.putObject('bench', 'object', content);
   const port = await freePort();
@@ -88,7 +95,7 @@ async function startNginx(port: number): Promise<ChildProcess> {
   writeFileSync(
     configuration,
     `${user} daemon off; worker_processes 1; pid ${join(scratch, 'nginx.pid')}; error_log ${join(scratch, 'nginx.log')};
-events {} http { access_log off; sendfile on; ${temporary} server { listen 127.0.0.1:${port}; root ${join(scratch, 'www')}; } }\n`,
+events {} http { access_log off; sendfile on; ${temporary} ${CONNECTION_MIB > 0 ? `limit_rate ${CONNECTION_MIB}m;` : ''} server { listen 127.0.0.1:${port}; root ${join(scratch, 'www')}; } }\n`,
   );
   const nginx = spawn('nginx', ['-c', configuration, '-e', join(scratch, 'nginx.log')], { stdio: 'inherit' });
   const url = `http://127.0.0.1:${port}/object`;

@@ -2,6 +2,8 @@
  * What the benchmarks share: parameters from the environment, the program that reads (bench-reader.c), CPU time of a
  * process, memory that is warm, medians, and an end that takes everything down again.
  */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -10,7 +12,6 @@ import { run } from '../test/support/processes.js';
 export const MIB = 1024 * 1024;
 export const GIB = 1024 * MIB;
 
-const READER = resolve('dist/scripts/bench-reader');
 /** USER_HZ of every Linux that Node runs on. */
 const CLOCK_TICKS_PER_SECOND = 100;
 /** A reader that takes longer is taken for hung. */
@@ -24,8 +25,21 @@ export interface Reading {
   readonly p50Us: number;
   readonly p99Us: number;
   readonly p999Us: number;
+  /** Of files that were read at once: when the last was done ÷ when the first was. */
+  readonly lastByFirst: number;
   readonly sum: string;
 }
+
+const NO_READING: Reading = {
+  seconds: 0,
+  bytes: 0,
+  operations: 0,
+  p50Us: 0,
+  p99Us: 0,
+  p999Us: 0,
+  lastByFirst: 1,
+  sum: '',
+};
 
 /** A number of the environment. @throws when it is not a positive number */
 export function parameter(name: string, fallback: number): number {
@@ -40,12 +54,40 @@ export async function benchReader(
   args: readonly (string | number)[],
   prefix: readonly string[] = [],
 ): Promise<Reading> {
-  const [program = READER, ...rest] = [...prefix, READER, ...args.map(String)];
+  return benchProgram('reader', args, prefix);
+}
+
+/** Runs one of the C programs of this folder. @throws when it fails */
+export async function benchProgram(
+  name: 'reader' | 'access' | 'loader',
+  args: readonly (string | number)[],
+  prefix: readonly string[] = [],
+): Promise<Reading> {
+  const [program = '', ...rest] = [...prefix, programPath(name), ...args.map(String)];
   const { code, stdout, stderr, hung } = await run(program, rest, { timeoutMs: READER_TIMEOUT_MS });
-  if (code !== 0) throw new Error(`bench-reader ${args.join(' ')} ${hung ? 'hangs' : 'failed'}: ${stderr}`);
+  if (code !== 0) throw new Error(`bench-${name} ${args.join(' ')} ${hung ? 'hangs' : 'failed'}: ${stderr}`);
   const text = stdout.toString();
-  const nothing = { seconds: 0, bytes: 0, operations: 0, p50Us: 0, p99Us: 0, p999Us: 0, sum: '' };
-  return text === '' ? nothing : (JSON.parse(text) as Reading);
+  return text === '' ? NO_READING : (JSON.parse(text) as Reading);
+}
+
+/** Runs bench-access until `until` settles, then stops it for what it measured so far. */
+export async function benchAccessDuring(
+  args: readonly (string | number)[],
+  until: Promise<unknown>,
+): Promise<Reading> {
+  const child = spawn(programPath('access'), args.map(String), { stdio: ['ignore', 'pipe', 'inherit'] });
+  let text = '';
+  child.stdout.on('data', (piece: Buffer) => (text += piece.toString()));
+  const closed = once(child, 'close') as Promise<[number | null]>;
+  await Promise.race([until.catch(() => undefined), closed]);
+  child.kill('SIGTERM');
+  const [code] = await closed;
+  if (code !== 0) throw new Error(`bench-access ${args.join(' ')} failed`);
+  return JSON.parse(text) as Reading;
+}
+
+function programPath(name: string): string {
+  return resolve(`dist/scripts/bench-${name}`);
 }
 
 /** On virtual machines that give memory back to the host, the first touch of a page costs more than its transfer. */

@@ -11,11 +11,13 @@
  * would answer, not the daemon. The pages of the files behind it stay. With passthrough there is nothing to drop.
  */
 import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { sleep, systemClock } from '../src/runtime/clock.js';
 import { cleanEnvironment } from '../test/support/mount-harness.js';
 import * as mounts from './bench-mounts.js';
-import type { Place, Variant } from './bench-mounts.js';
+import type { Place } from './bench-mounts.js';
+import * as systems from './bench-systems.js';
+import type { Variant } from './bench-systems.js';
 import * as bench from './bench-support.js';
 import type { Cleanup } from './bench-support.js';
 import { judge, Results } from './bench-results.js';
@@ -94,6 +96,9 @@ const OF_NAMES: readonly Work[] = [
 ];
 const RANDOM_BUSY: Work = { ...RANDOM, title: 'random 4 KiB, event loop 80 % busy' };
 
+/** Has a daemon keep its event loop busy when it is told to. */
+const BUSY = { NODE_OPTIONS: `--import=${resolve('dist/scripts/bench-busy.js')}` };
+
 const LOCAL = 'local file';
 const PASSTHROUGH = 'passthrough';
 const CACHED = 'native, cached';
@@ -167,14 +172,14 @@ async function prepare(place: Place): Promise<Variant[]> {
   const endpoint = await mounts.startServer(place);
   const sluice = (name: string, options: readonly string[], asUser = false) => ({
     name,
-    mount: () => mounts.mountSluice(place, endpoint, { name, options, asUser }),
+    mount: () => systems.mountSluice(place, endpoint, { name, options, asUser, env: BUSY }),
   });
   const wanted = [
     sluice(PASSTHROUGH, ['--driver', 'native', '--passthrough']),
     sluice(CACHED, ['--driver', 'native', '--no-passthrough']),
     sluice(PORTABLE, ['--driver', 'portable']),
     sluice(USER, ['--driver', 'native'], true),
-    { name: S3FS, mount: () => mounts.mountS3fs(place, endpoint, S3FS) },
+    { name: S3FS, mount: () => systems.mountS3fs(place, endpoint, S3FS) },
   ];
   for (const { name, mount } of wanted) {
     bench.progress(`filling and verifying: ${name}`);
