@@ -130,7 +130,7 @@ export const wan: Bench = {
   async round(world, results) {
     const size = world.scale.bigBytes;
     await world.server.network('far');
-    const one = await world.curl([BIG.key], size, 1, world.server, Math.min(size, ONE_CURL_BYTES));
+    const one = await world.curl([BIG.key], Math.min(size, ONE_CURL_BYTES), 1);
     const sixteen = await world.curl([BIG.key], size, 16);
     for (const way of WAYS) {
       results.add(row(way), ONE_CURL, { value: one });

@@ -17,6 +17,8 @@ export RUNS=${RUNS:-5}
 [ $# -gt 0 ] || set -- server table warm follow
 code=0
 reads=()
+# What is interrupted cleans up and ends by itself: the rest is left out.
+trap 'exit 130' INT TERM
 
 for name in "$@"; do
   case $name in

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes a Debian or Ubuntu machine ready for Sluice, as root or as a user with sudo: system packages, npm packages.
-# Fast when everything is there. With the argument `clients`, also the S3 clients that the tests run (s3fs, rclone).
+# Fast when everything is there. With the argument `clients`, also the clients that the tests run (curl, s3fs, rclone).
 # Where it may not or cannot install, it names what is missing with the command that brings it, and stops.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -30,6 +30,7 @@ find_missing() {
   command -v npm >/dev/null || missing+=(npm)
   [ -n "$(ls -A /etc/ssl/certs 2>/dev/null)" ] || missing+=(ca-certificates)
   if [ "${1:-}" = clients ]; then
+    command -v curl >/dev/null || missing+=(curl)
     command -v s3fs >/dev/null || missing+=(s3fs)
     command -v rclone >/dev/null || missing+=(rclone)
   fi
