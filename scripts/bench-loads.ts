@@ -184,7 +184,7 @@ export const share: Bench = {
 };
 
 const DEMAND: Row = { title: 'p99 of 64 KiB on demand', unit: 'round trips' };
-const DEMAND_P50: Row = { title: 'p50 of the same', unit: 'round trips' };
+const DEMAND_P50: Row = { title: 'p50 of 64 KiB on demand', unit: 'round trips' };
 const MEANWHILE: Row = { title: 'the streams meanwhile', unit: 'MB/s' };
 const DEMAND_STREAMS = 8;
 
