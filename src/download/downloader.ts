@@ -177,13 +177,19 @@ export class Downloader implements LaneSource {
   /** A reader now waits for bytes from `start` on of a part that is under way. */
   #urge(part: Part, start: number): void {
     if (part.demanded) return;
-    if (part.state === 'running' && start - part.position >= this.#cutBytesMin()) {
+    if (part.state === 'running' && start - this.#arrivedEnd(part) >= this.#cutBytesMin()) {
       part.cut(start);
       return;
     }
     part.demanded = true;
     if (part.state === 'sleeping') this.#sleep(part, URGED_RETRY_MS);
     else if (part.state === 'queued') this.#queue(part);
+  }
+
+  /** Where the bytes of a part end that are there: its transport tells of them a little later. */
+  #arrivedEnd({ position, end }: Part): number {
+    const gap = this.#target.firstMissing({ start: position, end });
+    return gap === undefined ? end : Math.max(position, gap.start);
   }
 
   #cutBytesMin(): number {

@@ -106,7 +106,9 @@ export class Hedges {
 
   #hedge(part: Part): void {
     const { pageBytes } = this.#target;
-    const start = Math.floor(part.position / pageBytes) * pageBytes;
+    // What is there may be more than the part was told of.
+    const start = this.#target.firstMissing({ start: part.position, end: part.end })?.start;
+    if (start === undefined) return;
     const taken = this.#budget.take(part.end - start + ENDED_BYTES);
     const bytes = taken - ENDED_BYTES;
     const end = bytes === part.end - start ? part.end : start + Math.floor(bytes / pageBytes) * pageBytes;

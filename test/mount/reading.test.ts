@@ -93,6 +93,19 @@ onEachDriver('find, ls, stat and du agree with the bucket; everything is read-on
   t.match(missing.stderr, /No such file or directory/);
 });
 
+onEachDriver('second requests for slow parts cost at most 2 % of the bytes', async (t, driver) => {
+  const network = { roundTripMs: 20, connectionBytesPerSecond: 60 * MIB };
+  const { server, mount } = await startWorld(t, { driver, network });
+  const size = 256 * MIB;
+  await server.putSynthetic(BUCKET, 'big', { size, seed: 8 });
+  const { mountpoint } = await mount();
+  server.counters.reset();
+  const { stdout } = await run('sha256sum', [join(mountpoint, 'big')], { timeoutMs: 200_000 });
+  t.match(stdout.toString(), sha256OfPattern(size, 8));
+  const bytes = server.counters.gets(BUCKET, 'big').reduce((sum, { bytesSent }) => sum + bytesSent, 0);
+  t.ok(bytes / size <= 1.02, `bytes fetched ÷ object size is ${bytes / size}`);
+});
+
 onEachDriver(
   'eight processes read one object at once: every byte is fetched exactly once',
   async (t, driver) => {

@@ -47,10 +47,15 @@ function exchange(path: string, request: string): Promise<string> {
 t.test('daemons answer with their report, by mount point', async (t) => {
   const place = makePlace(t);
   const servers = await Promise.all([startServer(place, '/mnt/b', 7), startServer(place, '/mnt/a', 8)]);
-  t.strictSame(await queryDaemons({ place, clock: systemClock }), [
-    { state: 'answering', pid: 8, report: exampleReport({ mountpoint: '/mnt/a', pid: 8 }) },
-    { state: 'answering', pid: 7, report: exampleReport({ mountpoint: '/mnt/b', pid: 7 }) },
-  ]);
+  // Real daemons of this machine may answer as well.
+  const answers = await queryDaemons({ place, clock: systemClock });
+  t.strictSame(
+    answers.filter(({ pid }) => pid === 7 || pid === 8),
+    [
+      { state: 'answering', pid: 8, report: exampleReport({ mountpoint: '/mnt/a', pid: 8 }) },
+      { state: 'answering', pid: 7, report: exampleReport({ mountpoint: '/mnt/b', pid: 7 }) },
+    ],
+  );
   const only = await queryDaemons({ place, clock: systemClock, mountpoint: '/mnt/b' });
   t.strictSame(
     only.map(({ pid }) => pid),
@@ -64,8 +69,9 @@ t.test('a closed server leaves nothing, not even the folder', async (t) => {
   const place = makePlace(t);
   const [one, other] = [await startServer(place, '/mnt/a'), await startServer(place, '/mnt/b')];
   await one.close();
+  const paths = findSockets(place).map(({ path }) => path);
   t.strictSame(
-    findSockets(place).map(({ path }) => path),
+    paths.filter((path) => path.startsWith(place.environment.XDG_RUNTIME_DIR)),
     [other.path],
   );
   await other.close();
