@@ -141,7 +141,7 @@ void Session::read(unsigned index, const Request& request, std::span<uint8_t> sc
   }
   const bool is_told = read.id != 0;
   if (!is_told) read.since = steady_clock::now();
-  if (expired_.repeats(read, read.since)) return end_read(read, ReadResult::kDeadline, EIO);
+  if (expired_.share(read, read.since)) return end_read(read, ReadResult::kDeadline, EIO);
   if (!is_told) {
     read.id = last_read_.fetch_add(1) + 1;
   }

@@ -13,6 +13,7 @@ void run_event_cases(uint64_t seed);
 void run_pending_cases(uint64_t seed);
 void run_open_file_cases(uint64_t seed);
 void run_caller_cases();
+void run_expired_read_cases();
 // A session, step by step.
 void run_session_cases();
 // A session in schedules that are rare by themselves, many times over.

@@ -33,6 +33,7 @@ int main(int argc, char** argv) {
   sluice::test::run_pending_cases(seed);
   sluice::test::run_open_file_cases(seed);
   sluice::test::run_caller_cases();
+  sluice::test::run_expired_read_cases();
   sluice::test::run_session_cases();
   sluice::test::run_race_cases(seed);
   for (uint64_t run = 0; run < runs; ++run) {
