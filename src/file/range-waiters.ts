@@ -5,9 +5,12 @@
  *
  * Waking scans all waiters: there are at most as many as the kernel has reads in flight on one file (tens).
  */
+import type { Clock } from '../runtime/clock.js';
+import { Deferred } from '../runtime/deferred.js';
 import { rangesOverlap } from '../runtime/range.js';
 import type { ByteRange } from '../runtime/range.js';
 import type { ContentError } from './content.js';
+import { abortedError } from './store-state.js';
 
 export type WaitOutcome =
   { readonly kind: 'arrived' } | { readonly kind: 'failed'; readonly error: ContentError };
@@ -67,4 +70,29 @@ export class RangeWaiters {
     this.#waiting.delete(waiter);
     settle(outcome);
   }
+}
+
+/** When a reader gives up by itself. */
+export interface ReaderLimits {
+  readonly clock: Clock;
+  readonly deadlineMs: number;
+  readonly deadlineError: () => ContentError;
+  /** Any of them ends the wait. */
+  readonly signals: readonly AbortSignal[];
+}
+
+/** The outcome of the wait that `begin` registers, at the latest when the reader gives up. Never rejects. */
+export async function waitAsReader(
+  begin: (settle: SettleWait) => RangeWaiter,
+  { clock, deadlineMs, deadlineError, signals }: ReaderLimits,
+): Promise<WaitOutcome> {
+  const settled = new Deferred<WaitOutcome>();
+  const waiter = begin((outcome) => settled.resolve(outcome));
+  const onAbort = () => waiter.giveUp(abortedError());
+  for (const signal of signals) signal.addEventListener('abort', onAbort, { once: true });
+  const cancelDeadline = clock.after(deadlineMs, () => waiter.giveUp(deadlineError()));
+  const outcome = await settled.promise;
+  cancelDeadline();
+  for (const signal of signals) signal.removeEventListener('abort', onAbort);
+  return outcome;
 }

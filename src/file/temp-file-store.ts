@@ -18,10 +18,11 @@ import type { DownloadTarget, PartFailure, PartTarget } from '../download/target
 import { Availability } from '../runtime/availability.js';
 import { ContentError } from './content.js';
 import type { DirectFile } from './direct-reads.js';
+import { ExpiredRanges } from './expired-ranges.js';
 import { PartWriter } from './part-writer.js';
 import type { PlaceOfPart } from './part-writer.js';
-import { RangeWaiters } from './range-waiters.js';
-import type { RangeWaiter, SettleWait, WaitOutcome } from './range-waiters.js';
+import { RangeWaiters, waitAsReader } from './range-waiters.js';
+import type { RangeWaiter, SettleWait } from './range-waiters.js';
 import type { LocalFile } from './sparse-file.js';
 import { StoreChecksums } from './store-checksums.js';
 import type { Fetcher, StoreRead, TempFileStoreDeps, TempFileStoreOptions } from './store-deps.js';
@@ -49,6 +50,7 @@ export class TempFileStore implements DownloadTarget {
   readonly #checksums: StoreChecksums;
   readonly #fetcher: Fetcher;
   readonly #waiters = new RangeWaiters();
+  readonly #expired: ExpiredRanges;
   readonly #progressListeners = new Set<(progress: StoreProgress) => void>();
   readonly #done = new Deferred<StoreOutcome>();
   #state: StoreState = { kind: 'filling' };
@@ -59,6 +61,7 @@ export class TempFileStore implements DownloadTarget {
     this.id = options.id;
     this.version = version;
     this.availability = Availability.create(version.size);
+    this.#expired = new ExpiredRanges({ clock: deps.clock, availability: this.availability });
     this.done = this.#done.promise;
     this.#deps = deps;
     this.#readDeadlineMs = options.readDeadlineMs;
@@ -123,6 +126,7 @@ export class TempFileStore implements DownloadTarget {
   /** Nobody has the object open: fetching and direct reads end, the descriptor is given back, what arrived stays. */
   rest(): void {
     this.#fetcher.stop();
+    this.#expired.clear();
     this.#endDirectReads();
     this.#file.park();
   }
@@ -245,19 +249,19 @@ export class TempFileStore implements DownloadTarget {
   }
 
   async #waitFor(range: ByteRange, trace: ReadTrace, signals: readonly AbortSignal[]): Promise<void> {
-    const settled = new Deferred<WaitOutcome>();
-    const waiter = this.wait(range, (outcome) => settled.resolve(outcome), signals);
-    const onAbort = () => waiter.giveUp(abortedError());
-    for (const signal of signals) signal.addEventListener('abort', onAbort, { once: true });
-    const cancelDeadline = this.#deps.clock.after(this.#readDeadlineMs, () =>
-      waiter.giveUp(this.deadlineError(range)),
-    );
+    const expired = this.#expired.share(range);
+    if (expired !== undefined) throw this.#refusal(signals) ?? expired;
     trace.beginWait(range);
-    const outcome = await settled.promise;
+    const outcome = await waitAsReader((settle) => this.wait(range, settle, signals), {
+      clock: this.#deps.clock,
+      deadlineMs: this.#readDeadlineMs,
+      deadlineError: () => this.deadlineError(range),
+      signals,
+    });
     trace.endWait();
-    cancelDeadline();
-    for (const signal of signals) signal.removeEventListener('abort', onAbort);
-    if (outcome.kind === 'failed') throw outcome.error;
+    if (outcome.kind === 'arrived') return;
+    if (outcome.error.code === 'deadline') this.#expired.add(range, outcome.error);
+    throw outcome.error;
   }
 
   /** Why nothing that is missing can be waited for; undefined when it can. */

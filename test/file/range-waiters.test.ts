@@ -1,8 +1,10 @@
+import { getEventListeners } from 'node:events';
 import t from 'tap';
 import { ContentError } from '../../src/file/content.js';
-import { RangeWaiters } from '../../src/file/range-waiters.js';
+import { RangeWaiters, waitAsReader } from '../../src/file/range-waiters.js';
 import type { WaitOutcome } from '../../src/file/range-waiters.js';
 import type { ByteRange } from '../../src/runtime/range.js';
+import { SimulatedClock } from '../support/simulated-clock.js';
 
 /** A waiter with the outcomes it was told, which must never be more than one. */
 function wait(waiters: RangeWaiters, range: ByteRange) {
@@ -57,4 +59,45 @@ t.test('a waiter that was withdrawn is told nothing and wants nothing', async (t
   waiter.withdraw();
   t.same(outcomes, []);
   t.equal(waiters.count, 0);
+});
+
+/** A reader's wait for one range, and what it may end by. */
+function waitHere(deadlineMs = 1000) {
+  const waiters = new RangeWaiters();
+  const clock = new SimulatedClock();
+  const aborters = [new AbortController(), new AbortController()] as const;
+  const outcome = waitAsReader((settle) => waiters.add({ start: 0, end: 10 }, settle), {
+    clock,
+    deadlineMs,
+    deadlineError: () => new ContentError('deadline', 'too late'),
+    signals: aborters.map(({ signal }) => signal),
+  });
+  return { waiters, clock, aborters, outcome };
+}
+
+t.test('a reader gives up at its deadline', async (t) => {
+  const { waiters, clock, outcome } = waitHere();
+  clock.advance(999);
+  t.equal(waiters.count, 1);
+  clock.advance(1);
+  t.match(await outcome, { kind: 'failed', error: { code: 'deadline' } });
+  t.equal(waiters.count, 0);
+});
+
+t.test('a reader gives up when any of its signals aborts', async (t) => {
+  for (const which of [0, 1] as const) {
+    const { waiters, clock, aborters, outcome } = waitHere();
+    aborters[which].abort();
+    t.match(await outcome, { kind: 'failed', error: { code: 'aborted' } });
+    t.equal(waiters.count, 0);
+    t.equal(clock.pendingTimers, 0);
+  }
+});
+
+t.test('after its bytes came nothing of a reader is left', async (t) => {
+  const { waiters, clock, aborters, outcome } = waitHere();
+  waiters.wake(() => true);
+  t.same(await outcome, { kind: 'arrived' });
+  t.equal(clock.pendingTimers, 0);
+  for (const { signal } of aborters) t.equal(getEventListeners(signal, 'abort').length, 0);
 });
