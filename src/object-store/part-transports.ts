@@ -4,11 +4,12 @@
  * s3-object-store.ts.
  *
  * An answer that the socket transport cannot deal with brought no byte into the file; the part is asked for again by
- * the SDK's path within the same attempt. When that happens again and again, the socket transport rests for a while.
+ * the SDK's path within the same attempt. When that one succeeds again and again, the socket transport rests for a while.
  */
 import type { Logger } from '../observability/logger.js';
 import type { Clock } from '../runtime/clock.js';
-import type { LocalPlace, PartOutcome } from './object-store.js';
+import { linkAbort, untilAborted } from './abort.js';
+import type { FetchOptions, LocalPlace, ObjectVersion, PartOutcome } from './object-store.js';
 import { isProxied } from './network.js';
 import { attemptPart, outcomeOf } from './part-fetch.js';
 import type { PartAttempt, PartFetch } from './part-fetch.js';
@@ -16,6 +17,8 @@ import type { SignedRequest } from './presigned-get.js';
 import type { S3Connection } from './s3-connection.js';
 import { LocalWriteError } from './socket/socket-transport.js';
 import type { SocketOutcome } from './socket/socket-transport.js';
+
+type UnusualAnswer = Extract<SocketOutcome, { readonly kind: 'unusual' }>;
 
 export interface PartTransportsDeps {
   readonly connection: S3Connection;
@@ -44,12 +47,10 @@ export class PartTransports {
   /** One attempt, with a connection to be had. Rejects only with what the sink threw. */
   async fetch(fetch: PartFetch): Promise<PartOutcome> {
     const outcome = await this.#bySocket(fetch);
-    if (outcome !== undefined && outcome.kind !== 'unusual') {
-      this.#unusual = 0;
-      return outcome.kind === 'unreachable' ? this.#explained(fetch, outcome.cause) : outcome;
-    }
-    if (outcome?.kind === 'unusual') this.#onUnusual(fetch, outcome);
-    return this.#bySdk(fetch);
+    if (outcome === undefined) return this.#bySdk(fetch);
+    if (outcome.kind === 'unusual') return this.#doneOver(fetch, outcome);
+    this.#unusual = 0;
+    return outcome.kind === 'unreachable' ? this.#explained(fetch, outcome.cause) : outcome;
   }
 
   /** Undefined when it is nothing for the socket transport. */
@@ -58,12 +59,7 @@ export class PartTransports {
     const { socket } = connection;
     if (sink.lend === undefined || !socket?.usable || clock.nowMs() < this.#restUntilMs) return undefined;
     if (!PLAIN.test(version.etag)) return undefined;
-    let request: SignedRequest | undefined;
-    try {
-      request = await connection.signedRequests.get(version);
-    } catch {
-      // No credentials: the SDK's path finds the same, and explains it.
-    }
+    const request = await this.#sign(version, options);
     if (request === undefined || isProxied(request.origin)) return undefined;
     const place = this.#counted(sink.lend(), range.start);
     try {
@@ -74,6 +70,21 @@ export class PartTransports {
       return { kind: 'short', cause: error };
     } finally {
       place.release();
+    }
+  }
+
+  /** Undefined when nothing can be signed now, or not in time: the SDK's path meets the same, and explains it. */
+  async #sign(version: ObjectVersion, options: FetchOptions): Promise<SignedRequest | undefined> {
+    const { connection, clock } = this.#deps;
+    const abort = linkAbort(options.signal);
+    const cancel = clock.after(options.stallTimeoutMs, abort.abort);
+    try {
+      return await untilAborted(connection.signedRequests.get(version), abort.signal);
+    } catch {
+      return undefined;
+    } finally {
+      cancel();
+      abort.unlink();
     }
   }
 
@@ -105,14 +116,19 @@ export class PartTransports {
     return { kind: 'unreachable', cause: error };
   }
 
-  #onUnusual({ version }: PartFetch, { reason, status }: Extract<SocketOutcome, { kind: 'unusual' }>): void {
+  async #doneOver(fetch: PartFetch, { reason, status }: UnusualAnswer): Promise<PartOutcome> {
     const { connection, clock, logger } = this.#deps;
+    const { version } = fetch;
     if (status === 401 || status === 403) connection.signedRequests.forget(version);
+    const outcome = await this.#bySdk(fetch);
+    // What the other path cannot have either says nothing against the socket transport.
+    if (outcome.kind !== 'complete') return outcome;
     this.#unusual += 1;
-    if (this.#unusual < UNUSUAL_MAX) return;
+    if (this.#unusual < UNUSUAL_MAX) return outcome;
     this.#unusual = 0;
     this.#restUntilMs = clock.nowMs() + REST_MS;
     logger.warn({ key: version.key, reason }, 'objects arrive by the slower transport for a minute');
+    return outcome;
   }
 
   #counted(place: LocalPlace, start: number): LocalPlace {
