@@ -9,6 +9,8 @@ import type { ByteRange } from '../runtime/range.js';
 const REORDER_BYTES = (1024 + 256) * 1024;
 /** Reading that leaves out more than a request of 128 KiB, or than it reads, is not reading in order. */
 const GAP_BYTES_MAX = 128 * 1024;
+/** Whoever left out so much, and did not come back for it, reads here and there: what comes next is anybody's guess. */
+const SKIPPED_BYTES_MAX = 1024 * 1024;
 /** Readers of one object that are told apart: loaders use a thread per core, and some more. */
 const STREAMS_MAX = 128;
 /** Reads this near to the end of an earlier one are local: the next one is likely to be near as well. */
@@ -46,9 +48,18 @@ export interface ReadStream {
   readonly isNear: boolean;
 }
 
+interface Stream {
+  position: number;
+  runBytes: number;
+  fromHead: boolean;
+  isNear: boolean;
+  /** Left out between its reads; requests that change places come back for it. */
+  skippedBytes: number;
+}
+
 export class ReadStreams {
   /** Most recently continued first. */
-  #streams: { position: number; runBytes: number; fromHead: boolean; isNear: boolean }[] = [];
+  #streams: Stream[] = [];
   #longestRunBytes = 0;
   #loadedBytes = 0;
 
@@ -74,13 +85,16 @@ export class ReadStreams {
     );
     const stream =
       at === -1
-        ? { position: start, runBytes: 0, fromHead: start === 0, isNear: false }
+        ? { position: start, runBytes: 0, fromHead: start === 0, isNear: false, skippedBytes: 0 }
         : this.#streams.splice(at, 1)[0]!;
     if (at !== -1) stream.isNear = Math.abs(start - stream.position) <= NEAR_BYTES;
     if (end > stream.position) {
       if (start <= stream.position + Math.min(GAP_BYTES_MAX, end - start))
         this.#lengthen(stream, Math.min(end - stream.position, end - start));
+      else this.#skip(stream, start - stream.position);
       stream.position = end;
+    } else {
+      stream.skippedBytes = Math.max(0, stream.skippedBytes - (end - start));
     }
     this.#streams.unshift(stream);
     if (this.#streams.length > STREAMS_MAX) this.#forgetOne();
@@ -91,6 +105,14 @@ export class ReadStreams {
     this.#streams = [];
     this.#longestRunBytes = 0;
     this.#loadedBytes = 0;
+  }
+
+  #skip(stream: Stream, bytes: number): void {
+    stream.skippedBytes += bytes;
+    if (stream.skippedBytes <= SKIPPED_BYTES_MAX) return;
+    stream.skippedBytes = 0;
+    stream.runBytes = 0;
+    stream.fromHead = false;
   }
 
   #lengthen(stream: { runBytes: number }, bytes: number): void {

@@ -28,6 +28,22 @@ t.test(
   },
 );
 
+t.test('who reads on in order and then here and there is not read ahead of any more', async (t) => {
+  const streams = new ReadStreams();
+  streams.observe(read(0, MIB));
+  t.ok(prefetchWindowBytes(streams.streams[0]!, 64 * MIB) > 0);
+  for (let at = 2; at < 5; at += 1) streams.observe(read(at * MIB, 256 * KIB));
+  t.equal(prefetchWindowBytes(streams.streams[0]!, 64 * MIB), 0);
+});
+
+t.test('requests that come back for what was left out keep the run', async (t) => {
+  const streams = new ReadStreams();
+  streams.observe(read(0, 2 * MIB));
+  for (let at = 2; at < 20; at += 2) for (const late of [1, 0]) streams.observe(read((at + late) * MIB, MIB));
+  t.equal(streams.streams.length, 1);
+  t.ok(prefetchWindowBytes(streams.streams[0]!, 64 * MIB) > 0);
+});
+
 t.test('reading with gaps is not reading in order', async (t) => {
   const streams = new ReadStreams();
   for (let index = 0; index < 100; index += 1) streams.observe(read(index * 256 * KIB, 4 * KIB));

@@ -94,6 +94,16 @@ export class ConnectionPool {
     }
   }
 
+  /** Closes idle connections until `count` are open, or none is idle. */
+  trim(count: number): void {
+    for (const idle of this.#idle.values()) {
+      while (idle.length > 0 && this.#all.size > count) {
+        // Takes itself out of the list.
+        idle[0]!.connection.destroy(new Error('others need a connection'));
+      }
+    }
+  }
+
   close(): void {
     for (const connection of this.#all) connection.destroy(new Error('the transport is closed'));
   }

@@ -39,6 +39,8 @@ export type ToWorker =
   | { readonly kind: 'abort'; readonly id: number }
   /** Have at least `count` connections open that are idle or about to be. */
   | { readonly kind: 'expect'; readonly origin: Origin; readonly count: number }
+  /** Close idle connections until so many are left, those in use included. */
+  | { readonly kind: 'trim'; readonly count: number }
   | { readonly kind: 'close' };
 
 export type FromWorker =

@@ -47,9 +47,15 @@ interface UnderWay {
 interface Lane {
   readonly worker: Worker;
   readonly underWay: Map<number, UnderWay>;
+  /** Connections that it may have open. */
+  connections: number;
 }
 
 const WORKER = new URL('./worker.js', import.meta.url);
+/** What somebody waits for is rarely more at once: such parts have a thread of their own, where there are several. */
+const SMALL_PART_BYTES = 1024 * 1024;
+/** Connections for small parts that are opened ahead of a load. */
+const SMALL_PARTS_EXPECTED = 2;
 /** A thread fails by a bug alone; the next one may meet it again. */
 const CRASHES_MAX = 3;
 const USER_AGENT = 'sluice';
@@ -80,17 +86,19 @@ export class SocketTransport {
   /** Have so many connections open that are idle. */
   expect(origin: Origin, count: number): void {
     this.start();
-    const share = Math.ceil(count / this.#lanes.length);
-    for (const { worker } of this.#lanes) post(worker, { kind: 'expect', origin, count: share });
+    const [small, ...large] = this.#lanes;
+    const toLarge = large.length > 0 && count > SMALL_PARTS_EXPECTED ? Math.ceil(count / large.length) : 0;
+    for (const lane of toLarge > 0 ? large : []) this.#expectOn(lane, origin, toLarge);
+    if (small) this.#expectOn(small, origin, toLarge > 0 ? SMALL_PARTS_EXPECTED : count);
   }
 
   /** @throws LocalWriteError */
   fetch(fetch: SocketFetch): Promise<SocketOutcome> {
     this.start();
-    // The one with the fewest under way is the one that is most likely to have an idle connection.
-    const lane = this.#lanes.toSorted((a, b) => a.underWay.size - b.underWay.size)[0];
+    const lane = this.#laneFor(fetch.range);
     if (lane === undefined || this.#closed || fetch.options.signal.aborted)
       return Promise.resolve({ kind: 'aborted' });
+    this.#reserve(lane, lane.underWay.size + 1);
     return new Promise((resolve, reject) => this.#begin(lane, fetch, resolve, reject));
   }
 
@@ -98,6 +106,39 @@ export class SocketTransport {
     if (this.#closed) return;
     this.#closed = true;
     for (const { worker } of this.#lanes) post(worker, { kind: 'close' });
+  }
+
+  /**
+   * A thread that carries large parts at full speed is busy for tens of milliseconds at a time. Small parts go by the
+   * first thread, large ones by the others: there by the one with the fewest under way.
+   */
+  #laneFor({ start, end }: ByteRange): Lane | undefined {
+    const [small, ...large] = this.#lanes;
+    if (end - start <= SMALL_PART_BYTES || large.length === 0) return small;
+    return large.toSorted((a, b) => a.underWay.size - b.underWay.size)[0];
+  }
+
+  #expectOn(lane: Lane, origin: Origin, count: number): void {
+    const { connectionsMax } = this.#options;
+    const open = Math.min(count + lane.underWay.size, connectionsMax);
+    this.#reserve(lane, open);
+    post(lane.worker, { kind: 'expect', origin, count: open - lane.underWay.size });
+  }
+
+  /** `lane` is to have so many connections: what is too much then for all together, others close of their idle ones. */
+  #reserve(lane: Lane, count: number): void {
+    lane.connections = Math.max(lane.connections, count);
+    let excess = -this.#options.connectionsMax;
+    for (const { connections } of this.#lanes) excess += connections;
+    for (const other of this.#lanes) {
+      if (excess <= 0) return;
+      if (other === lane) continue;
+      const spare = Math.min(excess, other.connections - other.underWay.size);
+      if (spare <= 0) continue;
+      other.connections -= spare;
+      excess -= spare;
+      post(other.worker, { kind: 'trim', count: other.connections });
+    }
   }
 
   #begin(
@@ -130,11 +171,10 @@ export class SocketTransport {
   }
 
   #startLane(): Lane {
-    const { authorities, idleTimeoutMs, connectionsMax, threads } = this.#options;
-    const share = Math.ceil(connectionsMax / threads);
-    const settings: WorkerSettings = { authorities, idleTimeoutMs, connectionsMax: share };
+    const { authorities, idleTimeoutMs, connectionsMax } = this.#options;
+    const settings: WorkerSettings = { authorities, idleTimeoutMs, connectionsMax };
     const worker = new Worker(WORKER, { workerData: settings });
-    const lane: Lane = { worker, underWay: new Map() };
+    const lane: Lane = { worker, underWay: new Map(), connections: 0 };
     worker.unref();
     worker.on('message', (message: FromWorker) => this.#onMessage(lane, message));
     worker.on('error', (err) => {

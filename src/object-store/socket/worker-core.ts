@@ -60,6 +60,8 @@ export class WorkerCore {
         return this.#exchanges.get(message.id)?.abort();
       case 'expect':
         return this.#pool.expect(message.origin, message.count);
+      case 'trim':
+        return this.#pool.trim(message.count);
       case 'close':
         for (const exchange of this.#exchanges.values()) exchange.abort();
         return this.#pool.close();

@@ -2,6 +2,7 @@
 import type { Test } from 'tap';
 import type { FetchOptions, ObjectVersion } from '../../../src/object-store/object-store.js';
 import { SocketTransport } from '../../../src/object-store/socket/socket-transport.js';
+import type { SocketTransportOptions } from '../../../src/object-store/socket/socket-transport.js';
 import { silentLogger } from '../../../src/observability/logger.js';
 import { fillPattern } from '../../../src/runtime/pattern.js';
 import { LendingSink } from '../../support/lending-sink.js';
@@ -19,8 +20,8 @@ interface FetchSettings extends Partial<FetchOptions>, LendingSinkHooks {
   readonly end?: number;
 }
 
-export function useTransport(t: Test, server: ScriptedServer) {
-  const options = { threads: 1, idleTimeoutMs: 5000, authorities: undefined, connectionsMax: 8 };
+export function useTransport(t: Test, server: ScriptedServer, given: Partial<SocketTransportOptions> = {}) {
+  const options = { threads: 1, idleTimeoutMs: 5000, authorities: undefined, connectionsMax: 8, ...given };
   const transport = new SocketTransport(options, silentLogger);
   t.teardown(() => transport.close());
   const origin = { protocol: 'http:', hostname: '127.0.0.1', port: server.port } as const;
