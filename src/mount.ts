@@ -20,8 +20,10 @@ import type { Session } from './fuse/session.js';
 import { MountError } from './fuse/session.js';
 import { nativeAddonIfAny } from './native.js';
 import { createS3ObjectStore } from './object-store/s3-object-store.js';
+import type { S3ObjectStore } from './object-store/s3-object-store.js';
 import type { ObjectStore } from './object-store/object-store.js';
 import { Slots, splitConnections } from './object-store/slots.js';
+import { silentLogger } from './observability/logger.js';
 import type { Logger } from './observability/logger.js';
 import { TransferMetrics } from './observability/metrics.js';
 import { ReadTracer } from './observability/read-trace.js';
@@ -29,6 +31,7 @@ import { STATUS_SCHEMA } from './observability/status-report.js';
 import type { StatusReport } from './observability/status-report.js';
 import { checksumFunctions } from './runtime/checksum-functions.js';
 import type { Clock } from './runtime/clock.js';
+import { Rehearsal } from './rehearsal.js';
 import { sluiceVersion } from './runtime/version.js';
 
 /** Opened before anybody asks: for the first bytes of a file, and of the one that it refers to. */
@@ -57,8 +60,9 @@ export interface MountDeps {
  */
 export async function mountBucket(config: MountConfig, deps: MountDeps): Promise<MountedBucket> {
   const folder = createFolder(config, deps.logger);
-  let objectStore: ObjectStore | undefined;
+  let objectStore: S3ObjectStore | undefined;
   let layers: Layers | undefined;
+  let rehearsal: Rehearsal | undefined;
   try {
     objectStore = await createS3ObjectStore(config, deps);
     layers = buildLayers(config, deps, objectStore, folder);
@@ -67,26 +71,33 @@ export async function mountBucket(config: MountConfig, deps: MountDeps): Promise
     await objectStore.check(config.prefix, deps.signal);
     layers.filesystem.foresee();
     objectStore.expectFetches(READY_CONNECTIONS);
+    rehearsal = rehearse(config, deps, objectStore, folder);
     await layers.session.mount();
-    return serve(config, deps, objectStore, folder, layers);
+    return serve(config, deps, { folder, objectStore, layers, rehearsal });
   } catch (error) {
-    takeDown(layers, objectStore, folder, deps.logger);
+    takeDown({ folder, objectStore, layers, rehearsal }, deps.logger);
     throw error;
   }
 }
 
+/** What a mount stands on; while it comes up, as far as that has come. */
+interface Standing {
+  readonly folder: MountFolder;
+  readonly objectStore: ObjectStore;
+  readonly layers: Layers;
+  readonly rehearsal: Rehearsal;
+}
+
+type Rising = { readonly [Layer in keyof Standing]: Standing[Layer] | undefined };
+
 /** Top first; each step is taken whatever became of the one before. */
-function takeDown(
-  layers: Layers | undefined,
-  objectStore: ObjectStore | undefined,
-  folder: MountFolder,
-  logger: Logger,
-): void {
+function takeDown({ folder, objectStore, layers, rehearsal }: Rising, logger: Logger): void {
   const steps = [
+    () => rehearsal?.close(),
     () => layers?.filesystem.close(),
     () => layers?.stores.close(),
     () => objectStore?.close(),
-    () => folder.remove(),
+    () => folder?.remove(),
   ];
   for (const step of steps) {
     try {
@@ -164,14 +175,32 @@ function buildLayers(
   return { cacheBytesMax, metrics, reads, stores, filesystem, session };
 }
 
+/** Has the code run before the first reader comes: in the background, see rehearsal.ts. */
+function rehearse(
+  config: MountConfig,
+  deps: MountDeps,
+  objectStore: S3ObjectStore,
+  folder: MountFolder,
+): Rehearsal {
+  const { clock, logger } = deps;
+  const quiet = { clock, logger: silentLogger };
+  return new Rehearsal(
+    {
+      logger,
+      openStore: () => objectStore.openRehearsal(),
+      buildLayers: (store, path) => buildLayers(config, quiet, store, { ...folder, path }),
+    },
+    folder.path,
+  );
+}
+
 /** Watches over the mount to its end, then takes the layers down, top first. */
 function serve(
   config: MountConfig,
   { clock, logger }: MountDeps,
-  objectStore: ObjectStore,
-  folder: MountFolder,
-  layers: Layers,
+  standing: Standing,
 ): MountedBucket {
+  const { folder, objectStore, layers } = standing;
   const { session } = layers;
   const startedMs = clock.nowMs();
   const startedAt = new Date(clock.wallTimeMs()).toISOString();
@@ -180,7 +209,7 @@ function serve(
     'mounted',
   );
   const ended = session.ended.then(() => {
-    takeDown(layers, objectStore, folder, logger);
+    takeDown(standing, logger);
     logger.info({ mountpoint: config.mountpoint }, 'unmounted');
   });
   return {

@@ -16,6 +16,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['filesystem'],
   ['fuse'],
   ['config'],
+  ['rehearsal.ts'],
   ['mount.ts'],
   ['cli'],
 ];

@@ -296,7 +296,7 @@ export class Downloader implements LaneSource {
   #expect(fetches: number): void {
     if (fetches <= this.#expected) return;
     this.#expected = fetches;
-    this.#deps.objectStore.expectFetches(fetches);
+    this.#deps.objectStore.expectFetches(fetches, this.#target.version);
   }
 
   #wholePages(bytes: number): number {

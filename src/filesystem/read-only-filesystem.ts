@@ -124,7 +124,7 @@ export class ReadOnlyFilesystem implements Filesystem {
     const node = await translated(this.#names.find(directory.path, name));
     if (!node) throw new FilesystemError('not_found', `no such name: ${JSON.stringify(name)}`);
     // Who looks a file up is likely to read it.
-    if (node.kind === 'file') this.#deps.objectStore.expectFetches(1);
+    if (node.kind === 'file') this.#deps.objectStore.expectFetches(1, this.#versionOf(node));
     // The one inode of the path is to be set apart before another size is shown, which reads under way would hold up.
     // The same size changes nothing until somebody opens the newer version.
     if (!this.#options.versionsApart)

@@ -7,7 +7,8 @@
  */
 import type { DirectRead, DirectReadEnd } from '../file/direct-reads.js';
 
-const KIND = {
+/** Of a record, its second word. */
+export const EVENT_KIND = {
   request: 1,
   forget: 2,
   readEntered: 3,
@@ -84,39 +85,39 @@ export function decodeEvents(
 function decodeRecord(buffer: Buffer, at: number, events: NativeEvents): void {
   const kind = buffer.readUInt32LE(at + 4);
   switch (kind) {
-    case KIND.request:
+    case EVENT_KIND.request:
       return events.request(requestAt(buffer, at));
-    case KIND.forget: {
+    case EVENT_KIND.forget: {
       const count = buffer.readUInt32LE(at + 8);
       for (let pair = at + 16; pair < at + 16 + count * 16; pair += 16) {
         events.forgotten(readUint64(buffer, pair), readUint64(buffer, pair + 8));
       }
       return;
     }
-    case KIND.readEntered:
+    case EVENT_KIND.readEntered:
       return events.readEntered(buffer.readUInt32LE(at + 8), readAt(buffer, at));
-    case KIND.readWaiting:
+    case EVENT_KIND.readWaiting:
       return events.readWaiting(buffer.readUInt32LE(at + 8), readAt(buffer, at));
-    case KIND.readEnded: {
+    case EVENT_KIND.readEnded: {
       const result = READ_RESULTS[buffer.readUInt32LE(at + 12)] ?? 'failed';
       const end = { result, waitedMs: buffer.readDoubleLE(at + 24) };
       return events.readEnded(buffer.readUInt32LE(at + 8), readUint64(buffer, at + 16), end);
     }
-    case KIND.readObserved: {
+    case EVENT_KIND.readObserved: {
       const start = readUint64(buffer, at + 16);
       return events.readObserved(buffer.readUInt32LE(at + 8), start, start + buffer.readUInt32LE(at + 12));
     }
-    case KIND.released:
+    case EVENT_KIND.released:
       return events.released(readUint64(buffer, at + 8));
-    case KIND.negotiated:
+    case EVENT_KIND.negotiated:
       return events.negotiated(negotiatedAt(buffer, at));
-    case KIND.problem:
+    case EVENT_KIND.problem:
       return events.problem(
         buffer.readUInt32LE(at + 8),
         buffer.readUInt32LE(at + 12),
         readUint64(buffer, at + 16),
       );
-    case KIND.ended:
+    case EVENT_KIND.ended:
       return events.ended(buffer.readUInt32LE(at + 8));
     default:
       throw new RangeError(`a record of the unknown kind ${kind} at ${at}`);

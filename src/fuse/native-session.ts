@@ -28,6 +28,7 @@ import { NativeFigures } from './native-figures.js';
 import { makeMount } from './native-mounting.js';
 import { NativeOperations } from './native-operations.js';
 import { logProblem, NO_PASSTHROUGH } from './native-problems.js';
+import { RehearsalKernel } from './rehearsal-kernel.js';
 import { errnoOfError, logFailure } from './request-failure.js';
 import { MountError } from './session.js';
 import type { Session, SessionOptions } from './session.js';
@@ -124,6 +125,15 @@ export class NativeSession implements Session {
       throw error;
     }
     await this.#end();
+  }
+
+  async rehearse(name: string): Promise<void> {
+    const { filesystem, logger } = this.#deps;
+    const kernel = new RehearsalKernel((records) => this.#take(records, records.length, visitor));
+    const { replies } = kernel;
+    const options = { passthrough: this.#options.passthrough };
+    const visitor = this.#visitor(new NativeOperations({ filesystem, logger, session: kernel, replies }, options));
+    await kernel.readFile(name, filesystem);
   }
 
   /** Hands the descriptor to the addon. @throws what the addon throws; the descriptor is closed then */

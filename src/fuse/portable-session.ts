@@ -4,6 +4,7 @@
  *
  *     new ──prepare()──► checked ──mount()──► mounted ──unmount(), or anybody's umount──► ended
  */
+import { ROOT_NODE } from '../filesystem/filesystem.js';
 import type { Filesystem } from '../filesystem/filesystem.js';
 import type { Logger } from '../observability/logger.js';
 import type { DriverStatus } from '../observability/status-report.js';
@@ -96,6 +97,17 @@ export class PortableSession implements Session {
       throw error;
     }
     void this.#point.untilGone().then(() => this.#end());
+  }
+
+  async rehearse(name: string): Promise<void> {
+    const { filesystem } = this.#deps;
+    const { node } = await filesystem.lookup(ROOT_NODE, name);
+    const handle = filesystem.open(node, { write: false });
+    try {
+      await filesystem.read({ handle, offset: 0, target: Buffer.alloc(READ_BYTES_MAX) });
+    } finally {
+      filesystem.release(handle);
+    }
   }
 
   async unmount(options: { readonly force: boolean }): Promise<void> {

@@ -28,6 +28,11 @@ export interface Session {
   prepare(): Promise<void>;
   /** Resolves once the kernel answers requests at the mount point. @throws MountError; nothing stays mounted then. */
   mount(): Promise<void>;
+  /**
+   * Looks up, opens, reads and closes the file `name` of the root as if the kernel asked for it, so that the code has run
+   * before it does. Needs no mount, and does nothing to one. Rejects when any of it fails.
+   */
+  rehearse(name: string): Promise<void>;
   /** Settles when the mount is gone, whoever removed it, and nothing is asked of the filesystem any more. */
   readonly ended: Promise<void>;
   /** Removes the mount, at once when nothing is open, lazily otherwise, by force when asked. Idempotent. */

@@ -183,8 +183,11 @@ export interface ObjectStore {
     options: FetchOptions,
   ): Promise<PartOutcome>;
 
-  /** Parts are likely to be fetched soon, about so many at once: connections for them are opened ahead. A hint. */
-  expectFetches(count: number): void;
+  /**
+   * Parts are likely to be fetched soon, of `version` first, about so many at once: connections for them are opened ahead,
+   * and what is the same for all its parts is made ready. A hint.
+   */
+  expectFetches(count: number, version?: ObjectVersion): void;
 
   /** Ends all connections; calls under way fail as aborted. Idempotent. */
   close(): void;

@@ -13,7 +13,7 @@ import type { FetchOptions, LocalPlace, ObjectVersion, PartOutcome } from './obj
 import { isProxied } from './network.js';
 import { attemptPart, outcomeOf } from './part-fetch.js';
 import type { PartAttempt, PartFetch } from './part-fetch.js';
-import type { SignedRequest } from './presigned-get.js';
+import type { Origin, SignedRequest } from './presigned-get.js';
 import type { S3Connection } from './s3-connection.js';
 import { LocalWriteError } from './socket/socket-transport.js';
 import type { SocketOutcome } from './socket/socket-transport.js';
@@ -26,6 +26,8 @@ export interface PartTransportsDeps {
   readonly logger: Logger;
   /** Bytes arrived in a file that was lent. */
   readonly onBytes: (bytes: number) => void;
+  /** For a rehearsal: requests go here instead of to the server, and by the socket transport or not at all. */
+  readonly rehearsedBy?: Origin | undefined;
 }
 
 /** One unusual answer may be an accident; from so many in a row on, the server or something before it is like that. */
@@ -47,6 +49,7 @@ export class PartTransports {
   /** One attempt, with a connection to be had. Rejects only with what the sink threw. */
   async fetch(fetch: PartFetch): Promise<PartOutcome> {
     const outcome = await this.#bySocket(fetch);
+    if (this.#deps.rehearsedBy !== undefined) return rehearsed(outcome);
     if (outcome === undefined) return this.#bySdk(fetch);
     if (outcome.kind === 'unusual') return this.#doneOver(fetch, outcome);
     this.#unusual = 0;
@@ -55,7 +58,7 @@ export class PartTransports {
 
   /** Undefined when it is nothing for the socket transport. */
   async #bySocket({ version, range, sink, options }: PartFetch): Promise<SocketOutcome | undefined> {
-    const { connection, clock } = this.#deps;
+    const { connection, clock, rehearsedBy } = this.#deps;
     const { socket } = connection;
     if (sink.lend === undefined || !socket?.usable || clock.nowMs() < this.#restUntilMs) return undefined;
     if (!PLAIN.test(version.etag)) return undefined;
@@ -63,7 +66,8 @@ export class PartTransports {
     if (request === undefined || isProxied(request.origin)) return undefined;
     const place = this.#counted(sink.lend(), range.start);
     try {
-      return await socket.fetch({ request, version, range, place, options });
+      const sent = rehearsedBy === undefined ? request : { ...request, origin: rehearsedBy };
+      return await socket.fetch({ request: sent, version, range, place, options });
     } catch (error) {
       if (!(error instanceof LocalWriteError)) throw error;
       place.failed(error);
@@ -142,4 +146,9 @@ export class PartTransports {
       },
     };
   }
+}
+
+function rehearsed(outcome: SocketOutcome | undefined): PartOutcome {
+  if (outcome !== undefined && outcome.kind !== 'unusual') return outcome;
+  return { kind: 'broken', cause: new Error(outcome?.reason ?? 'nothing for the socket transport') };
 }

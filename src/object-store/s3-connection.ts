@@ -13,6 +13,7 @@ import { explainFailure } from './s3-errors.js';
 import type { Failure } from './s3-errors.js';
 import { SdkClient, configuredPlace, standardCredentials } from './sdk-client.js';
 import type { SdkClientOptions } from './sdk-client.js';
+import type { ObjectVersion } from './object-store.js';
 import type { Origin } from './presigned-get.js';
 import { SignedRequests } from './signed-requests.js';
 import { Slots, splitConnections } from './slots.js';
@@ -191,10 +192,10 @@ export class S3Connection {
   }
 
   /**
-   * Opens connections ahead, until so many are idle; cheap enough for every lookup. What the socket transport does not
+   * Opens connections ahead, until so many are idle, and signs ahead for `version`; cheap enough for every lookup. What the socket transport does not
    * send goes out by connections that are opened when they are needed.
    */
-  async expect(count: number): Promise<void> {
+  async expect(count: number, version?: ObjectVersion): Promise<void> {
     const { socket } = this;
     const nowMs = this.#dependencies.clock.nowMs();
     const asked = this.#asked;
@@ -202,7 +203,10 @@ export class S3Connection {
     this.#asked = { count, atMs: nowMs };
     socket.start();
     const origin = (this.#origin ??= await this.#signedRequests.warmUp());
-    if (origin !== undefined && !isProxied(origin)) socket.expect(origin, count);
+    if (origin === undefined || isProxied(origin)) return;
+    socket.expect(origin, count);
+    // Who fetches it finds out what is wrong.
+    if (version !== undefined) await this.#signedRequests.get(version).catch(() => {});
   }
 
   close(): void {

@@ -21,7 +21,10 @@ import type {
   PartSink,
   WholeChecksum,
 } from './object-store.js';
+import type { PartFetch } from './part-fetch.js';
 import { PartTransports } from './part-transports.js';
+import type { Origin } from './presigned-get.js';
+import { RehearsalStore } from './rehearsal-store.js';
 import { openConnection } from './s3-connection.js';
 import type { S3Connection, S3ObjectStoreDependencies, S3ObjectStoreOptions } from './s3-connection.js';
 import type { SdkClient } from './sdk-client.js';
@@ -51,11 +54,11 @@ interface ControlCall<T> {
 export async function createS3ObjectStore(
   options: S3ObjectStoreOptions,
   dependencies: S3ObjectStoreDependencies,
-): Promise<ObjectStore> {
+): Promise<S3ObjectStore> {
   return new S3ObjectStore(dependencies, await openConnection(options, dependencies));
 }
 
-class S3ObjectStore implements ObjectStore {
+export class S3ObjectStore implements ObjectStore {
   readonly #dependencies: S3ObjectStoreDependencies;
   readonly #connection: S3Connection;
   readonly #parts: PartTransports;
@@ -163,30 +166,55 @@ class S3ObjectStore implements ObjectStore {
     const { start, end } = range;
     assert(0 <= start && start < end && end <= version.size, `[${start}, ${end}) of ${version.size} bytes`);
     this.#partRequests++;
-    const { slots } = this.#connection.data;
-    return this.#underWay(options.signal, async (signal) => {
-      if (!(await slots.acquire(signal))) return { kind: 'aborted' };
-      try {
-        return await this.#parts.fetch({
-          version,
-          range,
-          sink: this.#counted(sink),
-          options: { ...options, signal },
-        });
-      } finally {
-        slots.release();
-      }
-    });
+    return this.#fetchBy(this.#parts, { version, range, sink: this.#counted(sink), options });
   }
 
-  expectFetches(count: number): void {
-    void this.#connection.expect(count);
+  expectFetches(count: number, version?: ObjectVersion): void {
+    void this.#connection.expect(count, version);
+  }
+
+  /**
+   * A store of made-up objects whose bytes come in the way of the real ones; undefined when those do not come by the
+   * socket transport. Rejects when nothing can listen on the loopback.
+   */
+  async openRehearsal(): Promise<ObjectStore | undefined> {
+    const connection = this.#connection;
+    if (this.#closed || !connection.socket?.usable) return undefined;
+    const { endpoint, bucket } = this;
+    return RehearsalStore.open({ endpoint, bucket, fetch: (fetch, origin) => this.#rehearse(fetch, origin) });
   }
 
   close(): void {
     this.#closed = true;
     for (const abort of this.#aborts) abort();
     this.#connection.close();
+  }
+
+  #fetchBy(parts: PartTransports, fetch: PartFetch): Promise<PartOutcome> {
+    const { slots } = this.#connection.data;
+    return this.#underWay(fetch.options.signal, async (signal) => {
+      if (!(await slots.acquire(signal))) return { kind: 'aborted' };
+      try {
+        return await parts.fetch({ ...fetch, options: { ...fetch.options, signal } });
+      } finally {
+        slots.release();
+      }
+    });
+  }
+
+  async #rehearse(fetch: PartFetch, origin: Origin): Promise<PartOutcome> {
+    const connection = this.#connection;
+    const parts = new PartTransports({
+      ...this.#dependencies,
+      connection,
+      onBytes: () => {},
+      rehearsedBy: origin,
+    });
+    try {
+      return await this.#fetchBy(parts, { ...fetch, sink: this.#counted(fetch.sink) });
+    } finally {
+      connection.signedRequests.forget(fetch.version);
+    }
   }
 
   async #control<T>({ operation, key, attemptsMax, signal, send }: ControlCall<T>): Promise<T> {
