@@ -195,11 +195,7 @@ function rehearse(
 }
 
 /** Watches over the mount to its end, then takes the layers down, top first. */
-function serve(
-  config: MountConfig,
-  { clock, logger }: MountDeps,
-  standing: Standing,
-): MountedBucket {
+function serve(config: MountConfig, { clock, logger }: MountDeps, standing: Standing): MountedBucket {
   const { folder, objectStore, layers } = standing;
   const { session } = layers;
   const startedMs = clock.nowMs();

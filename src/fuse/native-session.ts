@@ -132,7 +132,9 @@ export class NativeSession implements Session {
     const kernel = new RehearsalKernel((records) => this.#take(records, records.length, visitor));
     const { replies } = kernel;
     const options = { passthrough: this.#options.passthrough };
-    const visitor = this.#visitor(new NativeOperations({ filesystem, logger, session: kernel, replies }, options));
+    const visitor = this.#visitor(
+      new NativeOperations({ filesystem, logger, session: kernel, replies }, options),
+    );
     await kernel.readFile(name, filesystem);
   }
 

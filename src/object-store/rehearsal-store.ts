@@ -75,7 +75,10 @@ export class RehearsalStore implements ObjectStore {
     const outcome = await this.#fetch({ version, range, sink, options }, this.#origin);
     if (outcome.kind === 'complete' || outcome.kind === 'aborted') return outcome;
     const facts = { operation: 'get', key: version.key };
-    return { kind: 'denied', error: new ObjectStoreError('unreachable', `rehearsal: ${outcome.kind}`, facts) };
+    return {
+      kind: 'denied',
+      error: new ObjectStoreError('unreachable', `rehearsal: ${outcome.kind}`, facts),
+    };
   }
 
   expectFetches(): void {}
@@ -126,7 +129,10 @@ function answerRequests(socket: Socket): void {
     const [, first, last] = RANGE.exec(text) ?? [];
     text = '';
     const bytes = Number(last) - Number(first) + 1;
-    if (!(bytes > 0 && bytes <= OBJECT_BYTES)) return void socket.destroy();
+    if (!(bytes > 0 && bytes <= OBJECT_BYTES)) {
+      socket.destroy();
+      return;
+    }
     socket.write(answerHead(`bytes ${first}-${last}/${OBJECT_BYTES}`, bytes), 'latin1');
     socket.write(Buffer.alloc(bytes));
   });

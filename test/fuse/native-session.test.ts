@@ -244,3 +244,16 @@ t.test('the ways it ends', async (t) => {
     t.match(machine.commands, [/^umount/, /^umount .*--lazy/, 'abort 99', /^umount .*--lazy/]);
   });
 });
+
+t.test('a rehearsed read goes through the handlers without a kernel, and leaves nothing open', async (t) => {
+  const machine = new Machine(t);
+  const { session, rig, addon, lines } = machine;
+  rig.objects.put('a', Buffer.from('hello'));
+  await session.rehearse('a');
+  await session.rehearse('a');
+  t.match(rig.filesystem.stats(), { handles: 0 });
+  t.same(addon.calls, [], 'nothing is mounted');
+  t.same(lines, []);
+  await t.rejects(session.rehearse('missing'));
+  t.match(rig.filesystem.stats(), { handles: 0 });
+});
