@@ -71,8 +71,9 @@ export async function mountBucket(config: MountConfig, deps: MountDeps): Promise
     await objectStore.check(config.prefix, deps.signal);
     layers.filesystem.foresee();
     objectStore.expectFetches(READY_CONNECTIONS);
-    rehearsal = rehearse(config, deps, objectStore, folder);
     await layers.session.mount();
+    // Not before: it would keep the kernel's first request waiting.
+    rehearsal = rehearse(config, deps, objectStore, folder);
     return serve(config, deps, { folder, objectStore, layers, rehearsal });
   } catch (error) {
     takeDown({ folder, objectStore, layers, rehearsal }, deps.logger);

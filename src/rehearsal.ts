@@ -1,5 +1,5 @@
 /**
- * Runs the first read of a mount a few times for nothing, in the background while the mount comes up: V8 compiles a
+ * Runs the first read of a mount a few times for nothing, in the background as soon as the mount answers: V8 compiles a
  * function when it first runs, and that costs the first reader of a mount some 8 ms, a third of a round trip. Started by
  * mount.ts, which builds the layers a second time for it, over a store of made-up objects and without a kernel.
  *
