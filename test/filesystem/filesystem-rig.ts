@@ -14,6 +14,19 @@ import { SimulatedClock } from '../support/simulated-clock.js';
 export const MOUNTED_MS = Date.UTC(2024, 5, 1);
 export const TTL_MS = 60_000;
 
+/** Of a mount of a whole bucket. */
+export const FILESYSTEM_OPTIONS: ReadOnlyFilesystemOptions = {
+  prefix: '',
+  metadataTtlMs: TTL_MS,
+  uid: 1,
+  gid: 2,
+  fileMode: 0o444,
+  dirMode: 0o555,
+  inodeBits: 53,
+  versionsApart: false,
+  platform: 'linux',
+};
+
 export class FilesystemRig {
   readonly clock = new SimulatedClock({ wallTimeMs: MOUNTED_MS });
   readonly objects = new MemoryObjectStore({ beforeChunk: () => {} });
@@ -36,18 +49,7 @@ export class FilesystemRig {
         clock: this.clock,
         logger,
       },
-      {
-        prefix: '',
-        metadataTtlMs: TTL_MS,
-        uid: 1,
-        gid: 2,
-        fileMode: 0o444,
-        dirMode: 0o555,
-        inodeBits: 53,
-        versionsApart: false,
-        platform: 'linux',
-        ...options,
-      },
+      { ...FILESYSTEM_OPTIONS, ...options },
     );
   }
 

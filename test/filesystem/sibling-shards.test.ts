@@ -8,7 +8,7 @@ import { fillPattern } from '../../src/runtime/pattern.js';
 import { MemoryObjectStore } from '../support/memory-object-store.js';
 import { SimulatedClock } from '../support/simulated-clock.js';
 import { createStores, settle } from '../support/store-harness.js';
-import { FilesystemRig, TTL_MS } from './filesystem-rig.js';
+import { FILESYSTEM_OPTIONS, FilesystemRig, TTL_MS } from './filesystem-rig.js';
 
 const MIB = 1024 * 1024;
 
@@ -92,17 +92,7 @@ t.test('a loader of three shards finds the second and third here, one fetched ah
   const { stores } = createStores(objects, { clock });
   const filesystem = new ReadOnlyFilesystem(
     { objectStore: objects, content: stores, clock, logger: silentLogger },
-    {
-      prefix: '',
-      metadataTtlMs: TTL_MS,
-      uid: 1,
-      gid: 2,
-      fileMode: 0o444,
-      dirMode: 0o555,
-      inodeBits: 53,
-      versionsApart: false,
-      platform: 'linux',
-    },
+    FILESYSTEM_OPTIONS,
   );
   const open = async (number: number) => {
     const directory = await filesystem.lookup(ROOT_NODE, 'm');
