@@ -78,7 +78,10 @@ t.test('options that cannot be obeyed are refused with what to do', async (t) =>
   const text = join(await useFolder(t), 'text');
   writeFileSync(text, 'no key');
   await refused({ tlsCertFile: text, tlsKeyFile: text }, /not a PEM file/);
-  await t.rejects(serve(t, { bucket: 'Not_A_Bucket' }), { code: 'InvalidBucketName' });
+  await t.rejects(serve(t, { bucket: 'Not_A_Bucket' }), {
+    code: 'InvalidBucketName',
+    message: /3 to 63 .* got "Not_A_Bucket"/,
+  });
 });
 
 t.test('other addresses only when asked for', async (t) => {

@@ -14,9 +14,12 @@ const IP_ADDRESS = /^\d+\.\d+\.\d+\.\d+$/;
 /** Throws S3Error InvalidBucketName. */
 export function checkBucketName(name: string): void {
   if (BUCKET_NAME.test(name) && !name.includes('..') && !IP_ADDRESS.test(name)) return;
-  throw new S3Error('InvalidBucketName', 'The specified bucket is not valid.', {
-    elements: { BucketName: name },
-  });
+  const expected = '3 to 63 small letters, digits, dots and hyphens, a letter or digit at either end';
+  throw new S3Error(
+    'InvalidBucketName',
+    `The specified bucket is not valid: expected ${expected}, got ${JSON.stringify(name)}`,
+    { elements: { BucketName: name } },
+  );
 }
 
 export const listBuckets: Handler = async (_request, { storage, region }) => {
