@@ -49,6 +49,10 @@ export interface ChecksummedStore {
   readonly id: string;
   readonly version: ObjectVersion;
   readonly availability: Availability;
+  /** The sums of its blocks, where there are some from before; else they are begun anew. */
+  readonly blocks?: BlockChecksums | undefined;
+  /** What came of it when this very copy was compared before: `matches` and `none` are not asked for again. */
+  readonly resultBefore?: ChecksumResult | undefined;
 }
 
 /**
@@ -59,12 +63,18 @@ const ASK_BYTES = 64 * 1024 * 1024;
 const ASK_SHARE = 1 / 4;
 
 export class StoreChecksums {
+  /**
+   * What has come of it once the copy is complete: settles when it was compared or turned out not to be comparable, and
+   * at `close` at the latest. Never rejects.
+   */
+  readonly verdict: Promise<ChecksumResult>;
   readonly #store: ChecksummedStore;
   readonly #file: Pick<LocalFile, 'read'>;
   readonly #deps: StoreChecksumsDeps;
   readonly #blocks: BlockChecksums;
   readonly #closing = createAborter();
   readonly #complete = new Deferred<void>();
+  readonly #verdict = new Deferred<ChecksumResult>();
   #begun = false;
   #result: ChecksumResult = 'unknown';
 
@@ -72,7 +82,14 @@ export class StoreChecksums {
     this.#store = store;
     this.#file = file;
     this.#deps = deps;
-    this.#blocks = BlockChecksums.create(store.version.size);
+    this.#blocks = store.blocks ?? BlockChecksums.create(store.version.size);
+    this.verdict = this.#verdict.promise;
+    this.#result = store.resultBefore ?? 'unknown';
+    // No byte of an empty object can be wrong.
+    if (store.version.size === 0) this.#result = 'none';
+    this.#begun = this.#result !== 'unknown';
+    if (this.#begun) void this.#complete.promise.then(() => this.#verdict.resolve(this.#result));
+    if (store.availability.complete) this.advanced();
   }
 
   get result(): ChecksumResult {
@@ -90,13 +107,21 @@ export class StoreChecksums {
     if (complete) this.#complete.resolve();
     if (this.#begun || (!complete && arrivedBytes < Math.min(size * ASK_SHARE, ASK_BYTES))) return;
     this.#begun = true;
-    this.#check().catch((error: unknown) => this.#gaveUp(error));
+    void this.#judge();
   }
 
   /** Ends all of it. Idempotent. */
   close(): void {
     this.#closing.abort();
     this.#complete.resolve();
+    this.#verdict.resolve(this.#result);
+  }
+
+  /** Never rejects. */
+  async #judge(): Promise<void> {
+    await this.#check().catch((error: unknown) => this.#gaveUp(error));
+    await this.#complete.promise;
+    this.#verdict.resolve(this.#result);
   }
 
   async #check(): Promise<void> {

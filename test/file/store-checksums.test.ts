@@ -1,12 +1,13 @@
 /** The local copy beside the checksum that the server keeps: when it is asked, what is summed, and what comes of it. */
 import t from 'tap';
 import { StoreChecksums } from '../../src/file/store-checksums.js';
-import type { ChecksumDeps } from '../../src/file/store-checksums.js';
+import type { ChecksumDeps, ChecksummedStore } from '../../src/file/store-checksums.js';
 import type { ObjectVersion, WholeChecksum } from '../../src/object-store/object-store.js';
 import { createLogger } from '../../src/observability/logger.js';
 import { Availability } from '../../src/runtime/availability.js';
 import { BlockChecksummer } from '../../src/runtime/block-checksummer.js';
 import { BLOCK_BYTES, BlockChecksums } from '../../src/runtime/block-checksums.js';
+import { checksumFunctions } from '../../src/runtime/checksum-functions.js';
 import { Deferred } from '../../src/runtime/deferred.js';
 import { fillPattern } from '../../src/runtime/pattern.js';
 import { MemoryFile } from '../support/memory-file.js';
@@ -34,7 +35,7 @@ class Rig {
   onRead: () => Promise<void> | void = () => {};
   readonly #file: MemoryFile;
 
-  constructor(size: number, changes: Partial<ChecksumDeps> = {}) {
+  constructor(size: number, changes: Partial<ChecksumDeps> = {}, store: Partial<ChecksummedStore> = {}) {
     this.bytes = fillPattern(new Uint8Array(size), 5, 0);
     this.availability = Availability.create(size);
     this.#file = new MemoryFile(size, {
@@ -51,7 +52,7 @@ class Rig {
     this.deps = checksumDeps({ wholeChecksum }, changes);
     const write = (line: string) => void this.lines.push(JSON.parse(line) as Record<string, unknown>);
     this.checksums = new StoreChecksums(
-      { id: 's1', version: versionOf(size), availability: this.availability },
+      { id: 's1', version: versionOf(size), availability: this.availability, ...store },
       this.#file,
       {
         logger: createLogger('info', { write }),
@@ -156,6 +157,74 @@ t.test('blocks that were summed before the object’s own kind was known are rea
   t.equal(rig.checksums.result, 'matches');
   t.same(rig.reads, [0, MIB]);
 });
+
+t.test('the verdict waits for the last byte, and for the comparison', async (t) => {
+  for (const [expected, verdict] of [
+    ['right', 'matches'],
+    ['wrong', 'differs'],
+    ['none', 'none'],
+    ['no answer', 'unknown'],
+  ] as const) {
+    const rig = new Rig(2 * MIB);
+    let settled: string | undefined;
+    void rig.checksums.verdict.then((result) => (settled = result));
+    const value = expected === 'right' ? await serverCrcOf('crc32c', rig.bytes) : 1n;
+    await rig.arrive(0, MIB);
+    if (expected === 'no answer') rig.answer.reject(new Error('no answer'));
+    else rig.answer.resolve(expected === 'none' ? undefined : { kind: 'crc32c', value });
+    await settle();
+    t.equal(settled, undefined, `${expected}: half of it says nothing`);
+    await rig.arrive(MIB, 2 * MIB);
+    await settle();
+    t.equal(settled, verdict);
+    t.equal(rig.checksums.result, verdict);
+  }
+  const closed = new Rig(2 * MIB);
+  await closed.arrive(0, 2 * MIB);
+  closed.checksums.close();
+  t.equal(await closed.checksums.verdict, 'unknown', 'closing ends the wait');
+});
+
+t.test('what was found before stands, and an empty object needs no question', async (t) => {
+  for (const resultBefore of ['matches', 'none'] as const) {
+    const rig = new Rig(2 * MIB, {}, { resultBefore });
+    await rig.arrive(0, 2 * MIB);
+    t.equal(await rig.checksums.verdict, resultBefore);
+    t.same([rig.asked, rig.reads], [[], []]);
+  }
+  const unsure = new Rig(2 * MIB, {}, { resultBefore: 'unknown' });
+  await unsure.arrive(0, 2 * MIB);
+  await settle();
+  t.equal(unsure.asked.length, 1);
+  unsure.checksums.close();
+  const empty = new Rig(0);
+  t.equal(await empty.checksums.verdict, 'none');
+  t.same(empty.asked, []);
+});
+
+t.test(
+  'a copy that is complete from the beginning, and not compared, is compared; sums of before count',
+  async (t) => {
+    const size = 2 * MIB + 10;
+    const bytes = fillPattern(new Uint8Array(size), 5, 0);
+    const availability = Availability.create(size);
+    availability.publish({ start: 0, end: size });
+    const blocks = BlockChecksums.create(size);
+    new BlockChecksummer(blocks, checksumFunctions(undefined), 0).update(bytes, 0, size);
+    const value = await serverCrcOf('crc32c', bytes);
+    const checksums = new StoreChecksums(
+      { id: 's1', version: versionOf(size), availability, blocks },
+      { read: () => Promise.reject(new Error('nothing is to be read')) },
+      {
+        logger: createLogger('info', { write() {} }),
+        checksums: checksumDeps({ wholeChecksum: async () => ({ kind: 'crc32c', value }) }),
+        onCorrupt() {},
+      },
+    );
+    t.equal(await checksums.verdict, 'matches');
+    t.equal(checksums.buffer, blocks.buffer);
+  },
+);
 
 t.test('a copy that differs is told of once, in the log and to the owner', async (t) => {
   const rig = new Rig(2 * MIB);
