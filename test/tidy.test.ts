@@ -11,6 +11,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['runtime', 'native.ts'],
   ['observability', 's3-server', 'formats'],
   ['object-store'],
+  ['cache'],
   ['download'],
   ['file'],
   ['filesystem'],
