@@ -2,34 +2,27 @@
  * The composition root and map of Sluice: builds every layer of one mount bottom-up in one function, and tears them
  * down in reverse when the mount ends, whoever ended it.
  *
- *     cli ─► mountBucket ─► object store ─► downloaders ─► TempFileStores ─► filesystem ─► session ─► kernel
+ *     cli ─► mountBucket ─► object store ─► engine (downloaders, TempFileStores) ─► filesystem ─► session ─► kernel
  */
 import type { MountConfig } from './config/mount-config.js';
-import { Downloader } from './download/downloader.js';
-import { HedgeBudget } from './download/hedge-budget.js';
-import { PartScheduler } from './download/part-scheduler.js';
+import { buildEngine } from './engine.js';
 import { createMountFolder, MountFolderError } from './file/mount-folder.js';
 import type { MountFolder } from './file/mount-folder.js';
-import { SparseFile } from './file/sparse-file.js';
-import { TempFileStores } from './file/temp-file-stores.js';
+import type { TempFileStores } from './file/temp-file-stores.js';
 import type { Platform } from './filesystem/keys.js';
 import { ReadOnlyFilesystem } from './filesystem/read-only-filesystem.js';
-import { createFormatProbe } from './formats/recognise.js';
 import { chooseDriver } from './fuse/drivers.js';
 import type { Session } from './fuse/session.js';
 import { MountError } from './fuse/session.js';
-import { nativeAddonIfAny } from './native.js';
 import { createS3ObjectStore } from './object-store/s3-object-store.js';
 import type { S3ObjectStore } from './object-store/s3-object-store.js';
 import type { ObjectStore } from './object-store/object-store.js';
-import { Slots, splitConnections } from './object-store/slots.js';
 import { silentLogger } from './observability/logger.js';
 import type { Logger } from './observability/logger.js';
 import { TransferMetrics } from './observability/metrics.js';
 import { ReadTracer } from './observability/read-trace.js';
 import { STATUS_SCHEMA } from './observability/status-report.js';
 import type { StatusReport } from './observability/status-report.js';
-import { checksumFunctions } from './runtime/checksum-functions.js';
 import type { Clock } from './runtime/clock.js';
 import { Rehearsal } from './rehearsal.js';
 import { sluiceVersion } from './runtime/version.js';
@@ -134,40 +127,13 @@ function buildLayers(
   folder: MountFolder,
 ): Layers {
   const { clock, logger } = deps;
-  const cacheBytesMax = config.cacheBytesMax ?? folder.cacheBytesMaxDefault;
   const metrics = new TransferMetrics(clock);
   const reads = new ReadTracer(deps, config);
   const platform: Platform = process.platform === 'darwin' ? 'darwin' : 'linux';
   const driver = chooseDriver(config.driver, { clock, logger, metrics, platform });
-  const connectionsMax = splitConnections(config.connectionsMax).data;
-  const scheduler = new PartScheduler({ clock }, { connectionsMax });
-  const hedgeBudget = config.hedge ? new HedgeBudget() : undefined;
-  const stores = new TempFileStores(
-    {
-      clock,
-      logger,
-      metrics,
-      reads,
-      directReads: driver.directReads,
-      createFile: (path, size) =>
-        new SparseFile(path, size, (err) =>
-          logger.warn({ err, path }, 'a temp file could not be closed or deleted'),
-        ),
-      createFetcher: (target) =>
-        new Downloader(
-          target,
-          { objectStore, clock, logger, metrics, scheduler, hedgeBudget, createProbe: createFormatProbe },
-          { ...config, fillBytesMax: cacheBytesMax },
-        ),
-      checksums: {
-        functions: checksumFunctions(nativeAddonIfAny()),
-        wholeChecksum: (version, signal) => objectStore.wholeChecksum(version, signal),
-        asking: new Slots(1),
-        summing: new Slots(1),
-      },
-    },
-    { directory: folder.path, cacheBytesMax, readDeadlineMs: config.readDeadlineMs },
-  );
+  const { directReads } = driver;
+  const engineDeps = { clock, logger, metrics, reads, directReads, objectStore, folder };
+  const { stores, cacheBytesMax } = buildEngine(config, engineDeps);
   const filesystem = new ReadOnlyFilesystem(
     { objectStore, content: stores, clock, logger },
     { ...config, inodeBits: driver.inodeBits, versionsApart: driver.versionsApart, platform },

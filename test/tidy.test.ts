@@ -17,6 +17,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['filesystem'],
   ['fuse'],
   ['config'],
+  ['engine.ts'],
   ['rehearsal.ts'],
   ['mount.ts'],
   ['cli'],
