@@ -211,6 +211,8 @@ function statusOf(layers: Layers, objectStore: ObjectStore, folder: MountFolder)
       bytesMax: layers.cacheBytesMax,
       storesOpen: stores.openCount,
       storesIdle: stores.idleCount,
+      bytesFromBucket: metrics.totals.bytesFetched,
+      ...metrics.cache.totals,
     },
     filesystem: filesystem.stats(),
     memory: { residentBytes: rss, heapBytes: heapUsed },

@@ -24,8 +24,23 @@ function summary({ driver, rates, totals, cache, memory, filesystem, ...report }
     `  so far   ${formatBytes(totals.bytesRead)} in ${count(totals.reads, 'read')} (${totals.readErrors} failed), ${formatBytes(totals.bytesFetched)} fetched in ${count(totals.partRequests, 'request')} (${totals.partRetries} tried again), ${totals.controlRequests} listings and lookups`,
     `  files    ${count(filesystem.nodes, 'name')} known, ${filesystem.handles} open${hidden}`,
     `  cache    ${formatBytes(cache.bytes)} of ${formatBytes(cache.bytesMax)} in ${cache.directory} (${count(cache.storesOpen, 'object')} open, ${cache.storesIdle} idle)`,
+    `  opens    ${cacheUse(cache)}`,
     `  log      ${report.logFile ?? 'standard error'}`,
   ];
+}
+
+function cacheUse(cache: StatusReport['cache']): string {
+  const opens = cache.hits + cache.misses;
+  return [
+    `${cache.hits} of ${opens} found all in the cache`,
+    `${formatBytes(cache.bytesFromCache)} from it and ${formatBytes(cache.bytesFromBucket)} from the bucket`,
+    ...(cache.fillMsAverage === null
+      ? []
+      : [`${count(cache.fills, 'fill')} of ${formatDuration(cache.fillMsAverage)} on average`]),
+    ...(cache.retries > 0 ? [`${cache.retries} fetched again`] : []),
+    ...(cache.verificationFailures > 0 ? [`${cache.verificationFailures} FOUND WRONG`] : []),
+    ...(cache.evictions > 0 ? [`${cache.evictions} evicted (${formatBytes(cache.evictedBytes)})`] : []),
+  ].join(', ');
 }
 
 function driverLine({ handlesCached, handlesPassthrough, ...driver }: DriverStatus): string {

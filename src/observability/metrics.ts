@@ -1,5 +1,6 @@
 /** Counters of one mount and their rates, for `status`. Cheap enough for every chunk; no locks, no timers. */
 import type { Clock } from '../runtime/clock.js';
+import { CacheCounters } from './cache-metrics.js';
 
 const RATE_WINDOW_SECONDS = 10;
 
@@ -47,6 +48,7 @@ export interface OutsideReads {
 export class TransferMetrics {
   readonly #fetchedRate: RateMeter;
   readonly #readRate: RateMeter;
+  readonly cache = new CacheCounters();
   readonly totals = {
     reads: 0,
     readErrors: 0,

@@ -3,6 +3,8 @@
  * the same schema number; a changed meaning gets a new one. Byte counts are plain numbers, times milliseconds.
  */
 
+import type { CacheTotals } from './cache-metrics.js';
+
 export const STATUS_SCHEMA = 1;
 
 export interface StatusReport {
@@ -46,7 +48,9 @@ export interface StatusReport {
     readonly bytesMax: number;
     readonly storesOpen: number;
     readonly storesIdle: number;
-  };
+    /** Bytes that came from the bucket: `totals.bytesFetched` again, to compare with `bytesFromCache`. */
+    readonly bytesFromBucket: number;
+  } & CacheTotals;
   readonly filesystem: {
     readonly nodes: number;
     readonly handles: number;

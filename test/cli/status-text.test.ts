@@ -1,5 +1,6 @@
 import t from 'tap';
 import { statusLines } from '../../src/cli/status-text.js';
+import { CacheCounters } from '../../src/observability/cache-metrics.js';
 import { exampleReport } from '../support/example-report.js';
 
 t.test('a busy mount, as people see it', async (t) => {
@@ -12,6 +13,7 @@ t.test('a busy mount, as people see it', async (t) => {
     '  so far   1.50 GiB in 123 reads (1 failed), 1.25 GiB fetched in 140 requests (2 tried again), 9 listings and lookups',
     '  files    10 names known, 2 open',
     '  cache    1.00 GiB of 20.0 GiB in /c (1 object open, 3 idle)',
+    '  opens    7 of 8 found all in the cache, 3.00 GiB from it and 1.25 GiB from the bucket, 4 fills of 1.50 s on average, 1 fetched again, 1 FOUND WRONG, 2 evicted (512 MiB)',
     '  log      /var/log/sluice.log',
     '  objects',
     '    s12    [#########-----------]  46%  llama/8b.gguf  471 MiB of 1.00 GiB, filling, 2 open, 4 parts in flight, 1 read waiting',
@@ -23,8 +25,17 @@ t.test('a busy mount, as people see it', async (t) => {
 
 t.test('a mount that does nothing shows neither objects nor reads', async (t) => {
   const lines = statusLines(exampleReport({ stores: [], readsInFlight: [], logFile: null }));
-  t.equal(lines.length, 9);
+  t.equal(lines.length, 10);
   t.equal(lines.at(-1), '  log      standard error');
+});
+
+t.test('of a fresh cache only what there is to say', async (t) => {
+  const fresh = { ...exampleReport().cache, ...new CacheCounters().totals, bytesFromBucket: 0 };
+  t.ok(
+    statusLines(exampleReport({ cache: fresh })).includes(
+      '  opens    0 of 0 found all in the cache, 0 B from it and 0 B from the bucket',
+    ),
+  );
 });
 
 t.test('a driver that counts nothing says nothing of handles; requests that wait are shown', async (t) => {
