@@ -2,8 +2,9 @@
  * The checksums of one object's blocks, in memory that its writers' threads share: CRC32C of each block, and the CRC that
  * the object itself has, when it has one, of which the blocks' give the whole object's. Written by block-checksummer.ts.
  *
- * Promises: a value is there before its known bit says so, and is not written again; bits are only ever set. Blocks are
- * of `BLOCK_BYTES`, the last of what is left; an empty object has none.
+ * Promises: a value is there before its known bit says so, and is not written again unless it was forgotten: bits are
+ * only ever set, but by `forget` and `forgetOwn`. Blocks are of `BLOCK_BYTES`, the last of what is left; an empty object
+ * has none.
  *
  * Layout (little endian): 0 int64 size · 8 int32 the object's own kind (index in OWN_KINDS) · 64 own CRCs, uint64 per
  * block · CRC32Cs, uint32 per block · known bits of the own CRCs · known bits of the CRC32Cs, block b in bit b % 32 of
@@ -90,6 +91,18 @@ export class BlockChecksums {
     set(this.#ownKnown, block);
   }
 
+  /** The block's bytes are others than were summed: whoever brings it next sums it anew. */
+  forget(block: number): void {
+    clear(this.#crc32cKnown, block);
+    clear(this.#ownKnown, block);
+  }
+
+  /** The kind of the object's own CRC, and these CRCs of all blocks, are not to be relied on. Nobody may record meanwhile. */
+  forgetOwn(): void {
+    for (let word = 0; word < this.#ownKnown.length; word++) Atomics.store(this.#ownKnown, word, 0);
+    Atomics.store(this.#kind, 0, 0);
+  }
+
   /** The CRC32C of a block, when it is known. */
   crc32c(block: number): number | undefined {
     return isSet(this.#crc32cKnown, block) ? Atomics.load(this.#crc32c, block) : undefined;
@@ -137,4 +150,8 @@ function isSet(words: Int32Array, bit: number): boolean {
 
 function set(words: Int32Array, bit: number): void {
   Atomics.or(words, bit >>> 5, 1 << (bit & 31));
+}
+
+function clear(words: Int32Array, bit: number): void {
+  Atomics.and(words, bit >>> 5, ~(1 << (bit & 31)));
 }

@@ -46,6 +46,28 @@ t.test('blocks are of 1 MiB, the last of what is left', async (t) => {
   t.equal(BlockChecksums.create(BLOCK_BYTES).blocks, 1);
 });
 
+t.test('a block that is forgotten is summed anew, and counts for the whole again', async (t) => {
+  const bytes = patternOf(34 * BLOCK_BYTES);
+  const checksums = BlockChecksums.create(bytes.length);
+  checksums.expectKind('crc32');
+  pass(checksums, bytes, 0, bytes.length, BLOCK_BYTES);
+  for (const block of [0, 31, 32]) {
+    checksums.forget(block);
+    t.same(checksums.missingBlocks(), [block]);
+    t.equal(checksums.crc32c(block), undefined);
+    t.equal(checksums.combined('crc32'), undefined);
+    pass(checksums, bytes, block * BLOCK_BYTES, (block + 1) * BLOCK_BYTES, BLOCK_BYTES);
+  }
+  t.equal(checksums.combined('crc32'), await serverCrcOf('crc32', bytes));
+  t.equal(checksums.combined('crc32c'), await serverCrcOf('crc32c', bytes));
+  checksums.forgetOwn();
+  t.equal(checksums.kind, undefined);
+  t.equal(checksums.combined('crc32'), undefined);
+  t.equal(checksums.combined('crc32c'), await serverCrcOf('crc32c', bytes));
+  checksums.expectKind('crc64nvme');
+  t.equal(checksums.missingBlocks().length, 34);
+});
+
 t.test('parts in any order and any chunks give the CRC of the whole, of each kind', async (t) => {
   const size = 5 * BLOCK_BYTES + 12_345;
   const bytes = patternOf(size);
