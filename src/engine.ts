@@ -5,7 +5,7 @@
  *
  *     object store ─► downloaders (one scheduler, one hedge budget) ─► TempFileStores
  */
-import type { MountConfig } from './config/mount-config.js';
+import type { TransferConfig } from './config/mount-config.js';
 import { Downloader } from './download/downloader.js';
 import { HedgeBudget } from './download/hedge-budget.js';
 import { PartScheduler } from './download/part-scheduler.js';
@@ -24,7 +24,7 @@ import { checksumFunctions } from './runtime/checksum-functions.js';
 import type { Clock } from './runtime/clock.js';
 
 export type EngineConfig = Pick<
-  MountConfig,
+  TransferConfig,
   | 'connectionsMax'
   | 'hedge'
   | 'partBytesMax'

@@ -1,4 +1,7 @@
-/** The options of `sluice mount` as the command line declares them, made from the option table. Used by program.ts. */
+/**
+ * The options of `sluice mount`, and of the commands that fetch objects without a mount, as the command line declares
+ * them, made from the option table. Used by the files that declare the commands.
+ */
 import { OPTIONS } from '../config/option-table.js';
 import { flagOf, mayBeSetBy } from '../config/option-spec.js';
 import type { OptionSpec } from '../config/option-spec.js';
@@ -16,12 +19,30 @@ export interface MountOption {
   readonly given: (value?: string) => void;
 }
 
-/** All options, and the record that holds the given ones once the command line is read. */
-export function mountOptions(): { readonly options: readonly MountOption[]; readonly flags: Flags } {
+/** The declared options, and the record that holds the given ones once the command line is read. */
+export interface DeclaredOptions {
+  readonly options: readonly MountOption[];
+  readonly flags: Flags;
+}
+
+/** All options. */
+export function mountOptions(): DeclaredOptions {
+  return declare(() => true);
+}
+
+/** Those that say how objects are fetched and where they are kept: what loadTransferConfig reads. */
+export function transferOptions(): DeclaredOptions {
+  return declare(({ name, group }) => group !== 'Mount' && !MOUNT_ONLY.includes(name));
+}
+
+/** Outside of the group of that name. */
+const MOUNT_ONLY: readonly string[] = ['trace-reads', 'foreground'];
+
+function declare(isWanted: (option: OptionSpec) => boolean): DeclaredOptions {
   const flags: { -readonly [Name in keyof Flags]: Flags[Name] } = {};
   const options = OPTIONS.flatMap((option): MountOption[] => {
     const spec: OptionSpec = option;
-    if (!mayBeSetBy(spec, 'flag')) return [];
+    if (!mayBeSetBy(spec, 'flag') || !isWanted(spec)) return [];
     const group = `${spec.group}:`;
     const declared: MountOption = {
       flags: `${flagOf(spec.name)}${spec.placeholder === undefined ? '' : ` <${spec.placeholder}>`}`,

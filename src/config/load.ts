@@ -1,15 +1,17 @@
 /**
- * From what the user gave to a MountConfig: the entry point of config/, called by the mount command. Relative paths
- * are made absolute here, because the daemon does not stay in the user's working directory.
+ * From what the user gave to a MountConfig, or to what of it a command without a mount needs: the entry point of
+ * config/, called by the commands. Relative paths are made absolute here, because the daemon does not stay in the user's
+ * working directory.
  */
 import { accessSync, constants } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { mountpointId } from '../observability/status-socket.js';
 import { parseBucketUrl } from './bucket-url.js';
+import type { BucketUrl } from './bucket-url.js';
 import { ConfigError } from './config-error.js';
 import { refuseContradictions, refuseFilesInMount } from './contradictions.js';
-import type { MountConfig } from './mount-config.js';
+import type { MountConfig, TransferConfig } from './mount-config.js';
 import { resolveMountpoint } from './mountpoint.js';
 import type { Environment } from './option-source.js';
 import { flagOf } from './option-spec.js';
@@ -33,6 +35,19 @@ export interface LoadedConfig {
   readonly foreground: boolean;
 }
 
+/** For a command that fetches objects without mounting them. */
+export interface TransferRequest extends BucketUrl {
+  readonly flags: Flags;
+  readonly environment: Environment;
+  readonly user: User;
+}
+
+export interface LoadedTransferConfig {
+  readonly config: TransferConfig;
+  /** The options that somebody set, whatever to. */
+  readonly given: ReadonlySet<OptionName>;
+}
+
 /** Ten of the longest round trips (0.3 s), and a reader that meets a stall still goes on within 5 s. */
 const STALL_TIMEOUT_DEFAULT_MS = 3000;
 
@@ -48,17 +63,32 @@ export function loadMountConfig(request: MountRequest): LoadedConfig {
     bucket,
     prefix,
     mountpoint,
-    ...connectionOf(values, user),
+    ...transferOf(values, environment, user),
     ...filesystemOf(values, user),
-    ...filesOf(values, mountpoint, environment, user),
+    ...logOf(values, values.foreground ? undefined : logFileDefault(mountpoint, environment, user), user),
   };
   refuseFilesInMount(config);
-  requireReadable('ca-bundle', config.caBundle);
-  requireReadable('sse-customer-key-file', config.sseCustomerKeyFile);
+  requireFiles(config);
   return { config, foreground: values.foreground };
 }
 
-function connectionOf(values: OptionValues, user: User) {
+/** The options are those of a mount, without those that only a mount has. @throws ConfigError */
+export function loadTransferConfig(request: TransferRequest): LoadedTransferConfig {
+  const { bucket, prefix, flags, environment, user } = request;
+  const options = resolveOptions(flags, environment, user);
+  refuseContradictions(options);
+  const { values, origins } = options;
+  const config: TransferConfig = {
+    bucket,
+    prefix,
+    ...transferOf(values, environment, user),
+    ...logOf(values, undefined, user),
+  };
+  requireFiles(config);
+  return { config, given: new Set(origins.keys()) };
+}
+
+function transferOf(values: OptionValues, environment: Environment, user: User) {
   const caBundle = values['ca-bundle'];
   const keyFile = values['sse-customer-key-file'];
   return {
@@ -75,6 +105,12 @@ function connectionOf(values: OptionValues, user: User) {
     idleTimeoutMs: values['connection-idle-timeout'],
     stallTimeoutMs:
       values['stall-timeout'] ?? Math.min(STALL_TIMEOUT_DEFAULT_MS, values['read-deadline'] / 2),
+    readDeadlineMs: values['read-deadline'],
+    partBytesMax: values['part-size-max'],
+    prefetchBytesMax: values['prefetch-max'],
+    hedge: values.hedge === 'on',
+    cacheDir: resolve(user.workingDir, values['cache-dir'] ?? cacheDirDefault(environment, user)),
+    cacheBytesMax: values['cache-bytes-max'],
   };
 }
 
@@ -89,32 +125,31 @@ function filesystemOf(values: OptionValues, user: User) {
     fileMode: values['file-mode'],
     dirMode: values['dir-mode'],
     metadataTtlMs: values['metadata-ttl'],
-    readDeadlineMs: values['read-deadline'],
-    partBytesMax: values['part-size-max'],
-    prefetchBytesMax: values['prefetch-max'],
-    hedge: values.hedge === 'on',
+    traceReads: values['trace-reads'],
   };
 }
 
-function filesOf(values: OptionValues, mountpoint: string, environment: Environment, user: User) {
+function logOf(values: OptionValues, fileDefault: string | undefined, user: User) {
   const logFile = values['log-file'];
-  const cacheDir = values['cache-dir'] ?? cacheDirDefault(environment, user);
-  const logFileDefault = values.foreground
-    ? undefined
-    : join(stateDir(environment, user), logFileName(mountpoint));
   return {
-    cacheDir: resolve(user.workingDir, cacheDir),
-    cacheBytesMax: values['cache-bytes-max'],
-    logFile: logFile === undefined ? logFileDefault : resolve(user.workingDir, logFile),
+    logFile: logFile === undefined ? fileDefault : resolve(user.workingDir, logFile),
     logLevel: values['log-level'],
-    traceReads: values['trace-reads'],
   };
+}
+
+function logFileDefault(mountpoint: string, environment: Environment, user: User): string {
+  return join(stateDir(environment, user), logFileName(mountpoint));
 }
 
 /** Recognisable by eye, and by the id different for `/a/b` and `/a_b`; two mounts must not share a rotating file. */
 function logFileName(mountpoint: string): string {
   const words = mountpoint.replaceAll(/[^A-Za-z0-9.-]+/g, '_').replace(/^_/, '');
   return `${words.slice(-80)}-${mountpointId(mountpoint).slice(0, 8)}.log`;
+}
+
+function requireFiles({ caBundle, sseCustomerKeyFile }: TransferConfig): void {
+  requireReadable('ca-bundle', caBundle);
+  requireReadable('sse-customer-key-file', sseCustomerKeyFile);
 }
 
 function requireReadable(name: OptionName, file: string | undefined): void {

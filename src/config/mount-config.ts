@@ -1,6 +1,6 @@
 /**
  * What a mount is asked to do: the validated result of flags, environment and configuration file (config/), and the
- * only input of the composition root (mount.ts). Every limit has its name here.
+ * only input of the composition root (mount.ts). What commands without a mount need of it stands apart. Every limit has its name here.
  */
 import type { S3ObjectStoreOptions } from '../object-store/s3-connection.js';
 import type { LogLevel } from '../observability/logger.js';
@@ -11,22 +11,8 @@ export interface ConnectionConfig extends S3ObjectStoreOptions {
   readonly prefix: string;
 }
 
-export interface MountConfig extends ConnectionConfig {
-  /** Absolute path. */
-  readonly mountpoint: string;
-  readonly driver: 'auto' | 'native' | 'portable';
-  /** Threads of the native driver that take requests from the kernel, 1…16. */
-  readonly fuseThreads: number;
-  /** Complete files may be read by the kernel without asking Sluice, where it can. */
-  readonly passthrough: boolean;
-  readonly allowOther: boolean;
-  readonly uid: number;
-  readonly gid: number;
-  /** Permission bits, e.g. 0o444. */
-  readonly fileMode: number;
-  readonly dirMode: number;
-  /** Names, sizes and ETags may be this old; 0 asks at each lookup. */
-  readonly metadataTtlMs: number;
+/** How to fetch objects, with a mount or without one, and where they are kept. */
+export interface TransferConfig extends ConnectionConfig {
   /** A read that waited this long fails with EIO. */
   readonly readDeadlineMs: number;
   /** Largest request for object bytes. */
@@ -42,6 +28,24 @@ export interface MountConfig extends ConnectionConfig {
   /** Absolute path of the log; undefined logs to standard error (foreground only). */
   readonly logFile: string | undefined;
   readonly logLevel: LogLevel;
+}
+
+export interface MountConfig extends TransferConfig {
+  /** Absolute path. */
+  readonly mountpoint: string;
+  readonly driver: 'auto' | 'native' | 'portable';
+  /** Threads of the native driver that take requests from the kernel, 1…16. */
+  readonly fuseThreads: number;
+  /** Complete files may be read by the kernel without asking Sluice, where it can. */
+  readonly passthrough: boolean;
+  readonly allowOther: boolean;
+  readonly uid: number;
+  readonly gid: number;
+  /** Permission bits, e.g. 0o444. */
+  readonly fileMode: number;
+  readonly dirMode: number;
+  /** Names, sizes and ETags may be this old; 0 asks at each lookup. */
+  readonly metadataTtlMs: number;
   /** Log ENTER and EXIT of every read. */
   readonly traceReads: boolean;
 }

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { ConfigError } from '../../src/config/config-error.js';
-import { loadMountConfig } from '../../src/config/load.js';
+import { loadMountConfig, loadTransferConfig } from '../../src/config/load.js';
 import { variableOf } from '../../src/config/option-spec.js';
 import { OPTIONS } from '../../src/config/option-table.js';
 import type { Flags } from '../../src/config/resolve.js';
@@ -220,5 +220,29 @@ t.test('options that contradict each other are refused with both places', (t) =>
     '--cache-dir: expected a path outside the mount point /mnt, got /mnt/cache',
   );
   t.equal(refusal({ flags: { 'cache-dir': '/mnt2' } }), 'accepted');
+  t.end();
+});
+
+t.test('a command without a mount takes the same options, and knows which were given', (t) => {
+  writeFileSync(file, 'part-size-max = "8MiB"\nuid = 7');
+  const { config, given } = loadTransferConfig({
+    bucket: 'bucket',
+    prefix: 'a/',
+    flags: { 'cache-dir': 'here', 'read-deadline': '2s' },
+    environment: { SLUICE_HEDGE: 'off' },
+    user: { uid: 1000, gid: 1000, homeDir: home, workingDir: '/work' },
+  });
+  t.match(config, {
+    bucket: 'bucket',
+    prefix: 'a/',
+    cacheDir: '/work/here',
+    partBytesMax: 8 * 1024 ** 2,
+    hedge: false,
+    readDeadlineMs: 2000,
+    stallTimeoutMs: 1000,
+  });
+  t.equal(config.logFile, undefined);
+  t.notOk('mountpoint' in config || 'uid' in config);
+  t.strictSame([...given].toSorted(), ['cache-dir', 'hedge', 'part-size-max', 'read-deadline', 'uid']);
   t.end();
 });
