@@ -7,6 +7,7 @@
 #include "addon_checksums.h"
 #include "addon_environment.h"
 #include "addon_files.h"
+#include "addon_memory.h"
 #include "addon_session.h"
 #include "mounting.h"
 
@@ -14,7 +15,7 @@ namespace sluice {
 namespace {
 
 // With every change of src/native.ts.
-constexpr int kAddonInterface = 2;
+constexpr int kAddonInterface = 3;
 
 class MountWorker : public Napi::AsyncWorker {
  public:
@@ -78,6 +79,11 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("attachFile", Napi::Function::New<attach_file>(env, "attachFile"));
   exports.Set("filePublished", Napi::Function::New<file_published>(env, "filePublished"));
   exports.Set("closeFile", Napi::Function::New<close_file>(env, "closeFile"));
+  exports.Set("lockFile", Napi::Function::New<lock_file_of>(env, "lockFile"));
+  exports.Set("mapFile", Napi::Function::New<map_file>(env, "mapFile"));
+  exports.Set("unmapFile", Napi::Function::New<unmap_file>(env, "unmapFile"));
+  exports.Set("punchHole", Napi::Function::New<punch_hole_in>(env, "punchHole"));
+  exports.Set("checksumRange", Napi::Function::New<checksum_range_of>(env, "checksumRange"));
   exports.Set("crc32c", Napi::Function::New<crc32c_of>(env, "crc32c"));
   exports.Set("crc64nvme", Napi::Function::New<crc64nvme_of>(env, "crc64nvme"));
   exports.Set("startSession", Napi::Function::New<start_session>(env, "startSession"));

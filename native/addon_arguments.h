@@ -7,6 +7,9 @@
 #include <span>
 #include <string>
 
+// libuv's, which Node.js is linked with: "ENOSPC" of -ENOSPC, as the errors of node:fs have it.
+extern "C" const char* uv_err_name(int error);
+
 namespace sluice {
 
 inline constexpr int64_t kSafeMax = (1ll << 53) - 1;
@@ -17,6 +20,7 @@ inline constexpr int64_t kErrnoMax = 511;
 inline Napi::Error errno_error(Napi::Env env, const char* call, int error) {
   auto value = Napi::Error::New(env, std::string(call) + ": " + std::strerror(error));
   value.Set("errno", Napi::Number::New(env, -error));
+  value.Set("code", Napi::String::New(env, uv_err_name(-error)));
   value.Set("syscall", Napi::String::New(env, call));
   return value;
 }

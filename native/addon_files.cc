@@ -2,27 +2,37 @@
 
 #include "addon_arguments.h"
 #include "addon_environment.h"
+#include "file_mapping.h"
 #include "session.h"
 
 namespace sluice {
+namespace {
+
+// Keeps the memory of argument 0 until it is let go of, on whichever thread.
+std::shared_ptr<void> keep_alive(const Napi::CallbackInfo& info, const void* memory) {
+  // A mapping is held itself: JavaScript may detach its buffer.
+  if (auto mapping = FileMappings::shared().holding(memory)) return mapping;
+  const Napi::Env env = info.Env();
+  napi_ref reference = nullptr;
+  if (napi_create_reference(env, info[0], 1, &reference) != napi_ok) throw Napi::Error::New(env, "no reference");
+  const std::weak_ptr<Released> released = environment_of(env).released;
+  return {reference, [released](void* held) {
+            // Gone with its environment otherwise.
+            const auto list = released.lock();
+            if (!list) return;
+            std::lock_guard lock(list->mutex);
+            list->references.push_back(static_cast<napi_ref>(held));
+          }};
+}
+
+}  // namespace
 
 Napi::Value open_file(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  Environment& environment = environment_of(env);
-  environment.delete_released(env);
+  environment_of(env).delete_released(env);
   const auto memory = elements<int32_t>(info, 0);
-  napi_ref reference = nullptr;
-  if (napi_create_reference(env, info[0], 1, &reference) != napi_ok) throw Napi::Error::New(env, "no reference");
-  const std::weak_ptr<Released> released = environment.released;
-  std::shared_ptr<void> keep_alive(reference, [released](void* held) {
-    // Gone with its environment otherwise.
-    const auto list = released.lock();
-    if (!list) return;
-    std::lock_guard lock(list->mutex);
-    list->references.push_back(static_cast<napi_ref>(held));
-  });
   auto* bytes = reinterpret_cast<uint8_t*>(memory.data());
-  const auto file = LocalFiles::shared().open(bytes, memory.size_bytes(), std::move(keep_alive));
+  const auto file = LocalFiles::shared().open(bytes, memory.size_bytes(), keep_alive(info, bytes));
   if (!file) throw Napi::RangeError::New(env, "argument 0 is no availability");
   return Napi::Number::New(env, file->id);
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The one binary of the addon loads and works on every supported Node.js: runs its test on the newest 20, 22 and 24, which
+# The one binary of the addon loads and works on every supported Node.js: runs its tests on the newest 20, 22 and 24, which
 # come as npm packages (Linux on x86-64 only) and are kept in dist/nodes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -17,4 +17,5 @@ for version in 20.20.2 22.23.3 24.21.0; do
   fi
   echo "# Node.js $("$node" --version)"
   "$node" dist/test/native/addon.test.js
+  "$node" dist/test/native/memory.test.js
 done

@@ -5,13 +5,14 @@
  * policy and trusts its caller: fuse/native-session.ts and fuse/native-files.ts validate.
  *
  * All functions are synchronous and never wait for the kernel, the disk or another thread's work, but those that return
- * a promise. Bad arguments throw TypeError or RangeError.
+ * a promise and those of which it is said. Bad arguments throw TypeError or RangeError; an errno error has `code` and
+ * `errno` as those of node:fs.
  */
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
 /** Must be equal to ADDON_INTERFACE in native/addon.cc: raised with every change of this face. */
-const ADDON_INTERFACE = 2;
+const ADDON_INTERFACE = 3;
 
 /** Number of a local file of which the addon knows, unique in the process; positive. */
 export type NativeFileId = number;
@@ -37,6 +38,31 @@ export interface NativeAddon {
   filePublished(file: NativeFileId): void;
   /** Forgets the file. Reads that wait for its bytes end with EIO, those under way end as they would. */
   closeFile(file: NativeFileId): void;
+
+  /**
+   * Locks a file (flock, exclusive) unless another open of it holds the lock, in this process or another: false then. Held
+   * until the descriptor is closed, or the process ends however. @throws errno error
+   */
+  lockFile(descriptor: number): boolean;
+  /**
+   * `[offset, offset + bytes)` of a file as memory that all who map it share, processes and threads; Atomics work on it.
+   * `offset` lies on a page boundary, the range in the file. Its blocks are reserved, so that a store needs none of a full
+   * disk: briefly waits for the disk. The file must keep its length while it is mapped: a look at what was cut off ends the
+   * process. Unmapped by `unmapFile`, when the buffer is collected, or with the thread. @throws errno error
+   */
+  mapFile(descriptor: number, offset: number, bytes: number): ArrayBuffer;
+  /** Gives a mapping back: the buffer is detached, of no length any more. Files that were opened with it go on to use it. */
+  unmapFile(mapped: ArrayBuffer): void;
+  /**
+   * Gives the blocks of `[start, end)` back to the disk; the bytes read as zeros then. Waits for the disk.
+   * @throws errno error, EOPNOTSUPP where the file system cannot
+   */
+  punchHole(descriptor: number, start: number, end: number): void;
+  /**
+   * The CRC32C of `[start, end)` of a file, read and summed in a thread of Node's pool. The descriptor is duplicated.
+   * Rejects with an errno error: ENODATA when the file ends before.
+   */
+  checksumRange(descriptor: number, start: number, end: number): Promise<number>;
 
   /**
    * The CRC32C of bytes `[start, end)` of `bytes`, which follow bytes whose CRC32C is `seed` (0: none do). From any thread

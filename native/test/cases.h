@@ -9,6 +9,7 @@ namespace sluice::test {
 void run_request_cases();
 void run_availability_cases(uint64_t seed);
 void run_checksum_cases(uint64_t seed);
+void run_file_cases(uint64_t seed);
 void run_event_cases(uint64_t seed);
 void run_pending_cases(uint64_t seed);
 void run_open_file_cases(uint64_t seed);

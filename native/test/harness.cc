@@ -29,6 +29,7 @@ int main(int argc, char** argv) {
   sluice::test::run_request_cases();
   sluice::test::run_availability_cases(seed);
   sluice::test::run_checksum_cases(seed);
+  sluice::test::run_file_cases(seed);
   sluice::test::run_event_cases(seed);
   sluice::test::run_pending_cases(seed);
   sluice::test::run_open_file_cases(seed);

@@ -93,9 +93,13 @@ export class FakeSession implements NativeSession {
   }
 }
 
+function notOfSessions(): never {
+  throw new Error('a session neither maps files nor computes checksums');
+}
+
 /** What the fake mounts is noted; its descriptors are real ones, of /dev/null. */
 export class FakeAddon implements NativeAddon {
-  readonly addonInterface = 2;
+  readonly addonInterface = 3;
   readonly calls: string[] = [];
   /** Thrown by `mount` or `startSession`. */
   mountError: Error | undefined;
@@ -136,13 +140,13 @@ export class FakeAddon implements NativeAddon {
     this.calls.push(`close ${file}`);
   }
 
-  crc32c(): number {
-    throw new Error('a session computes no checksums');
-  }
-
-  crc64nvme(): void {
-    throw new Error('a session computes no checksums');
-  }
+  lockFile = notOfSessions;
+  mapFile = notOfSessions;
+  unmapFile = notOfSessions;
+  punchHole = notOfSessions;
+  checksumRange = notOfSessions;
+  crc32c = notOfSessions;
+  crc64nvme = notOfSessions;
 
   startSession(options: NativeSessionOptions): FakeSession {
     if (this.startError) throw this.startError;
