@@ -1,0 +1,67 @@
+/**
+ * The vocabulary of daemons that share a cache directory: one of them, the *owner* of a copy, fetches an object version
+ * into it; the others, its *followers*, see the same file and map, tell the owner what their readers want, and are told
+ * when to look at the map again. PeerServer speaks for an owner, PeerLinks for followers; the store layer above
+ * implements PeerHost and the listeners.
+ *
+ * Nobody calls back into its caller: listeners are called in a later turn of the event loop than the call they answer.
+ */
+import type { ObjectVersion } from '../../object-store/object-store.js';
+import type { ByteRange } from '../../runtime/range.js';
+
+/** What the owner's stores do for followers. */
+export interface PeerHost {
+  /** Opens the version for a follower; undefined when this process does not fill its copy. Never waits, never throws. */
+  open(version: ObjectVersion, listener: PeerStoreListener): PeerStore | undefined;
+}
+
+/** A version that a follower has open at its owner: counts as an open handle until `close`. */
+export interface PeerStore {
+  /** A reader of the follower read, or wants, `range`: what comes after it may be fetched ahead. */
+  observe(range: ByteRange): void;
+  /** A reader waits for `range`. Answered by `advanced` when its bytes are there, also when they were before. */
+  demand(range: ByteRange): void;
+  /** All of it is wanted, below all else. */
+  fill(): void;
+  /** Idempotent; the listener is not called any more. */
+  close(): void;
+}
+
+/** How the filling of a copy ended. */
+export type CopyEnd =
+  /** All bytes are there. */
+  | 'complete'
+  /** The object is no longer this version. */
+  | 'stale'
+  /** The copy cannot be written. */
+  | 'failed'
+  /** What arrived is not the object. */
+  | 'corrupt';
+
+/** What is said of an open version. May be called within `open` and `demand` by a host. */
+export interface PeerStoreListener {
+  /** More bytes may be there than before. Called as often as one likes: many calls become one. */
+  advanced(): void;
+  /** `range` cannot be had now. `code` is the store layer's own, and means there what it meant here. */
+  failed(range: ByteRange, code: string, message: string): void;
+  /** The last call. */
+  ended(end: CopyEnd, message: string): void;
+  /** This process does not fill the copy any more, though that has not ended. The last call. */
+  gaveUp(reason: string): void;
+}
+
+/** A follower's side of an open version. After `close`, and after the last event, calls do nothing. */
+export interface CopyLink {
+  observe(range: ByteRange): void;
+  demand(range: ByteRange): void;
+  fill(): void;
+  close(): void;
+}
+
+/** What a follower hears. `ended` and `lost` are the last calls. */
+export interface CopyLinkListener extends Omit<PeerStoreListener, 'gaveUp'> {
+  /** The owner is gone, or does not fill this copy: look who does now. Its bytes stay. */
+  lost(reason: string): void;
+  /** The owner lives but did not take note of a demand for seconds (stopped, or hanging). Called once at most. */
+  unresponsive(): void;
+}
