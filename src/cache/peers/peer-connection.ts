@@ -58,7 +58,9 @@ export class PeerConnection {
     const messages = this.#user.take();
     if (messages.length === 0) return;
     this.#isWriting = true;
-    this.#socket.write(encodeMessages(messages), () => {
+    this.#socket.write(encodeMessages(messages), (error) => {
+      // The event of it is on its way.
+      if (error) return;
       this.#isWriting = false;
       this.#write();
     });

@@ -7,25 +7,29 @@ import { assert } from '../../runtime/assert.js';
 import type { Clock } from '../../runtime/clock.js';
 import type { ObjectVersion } from '../../object-store/object-store.js';
 import { OwnerConnection } from './owner-connection.js';
-import type { CopyLink, CopyLinkListener } from './peers.js';
+import { ownerSocketPath } from './peer-socket.js';
+import type { CopyFollowing, CopyLink, CopyLinkListener } from './peers.js';
 
 export interface PeerLinksDeps {
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
-export class PeerLinks {
+export class PeerLinks implements CopyFollowing {
   readonly #deps: PeerLinksDeps;
+  readonly #directory: string;
   readonly #connections = new Map<string, OwnerConnection>();
   #closed = false;
 
-  constructor(deps: PeerLinksDeps) {
+  /** @param directory where the owners' locks and sockets are */
+  constructor(directory: string, deps: PeerLinksDeps) {
+    this.#directory = directory;
     this.#deps = deps;
   }
 
-  /** @param path of the owner's socket, `owners/ID.sock` */
-  follow(path: string, version: ObjectVersion, listener: CopyLinkListener): CopyLink {
+  follow(ownerId: string, version: ObjectVersion, listener: CopyLinkListener): CopyLink {
     assert(!this.#closed, 'a copy is followed after the cache was closed');
+    const path = ownerSocketPath(this.#directory, ownerId);
     const connection = this.#connections.get(path) ?? this.#connect(path);
     return connection.open(version, listener);
   }

@@ -15,6 +15,11 @@ import { basename, dirname, join, resolve } from 'node:path';
 /** With the closing NUL, what fits on every system. */
 const SOCKET_PATH_BYTES_MAX = 103;
 
+/** @param directory where the owners' locks and sockets are */
+export function ownerSocketPath(directory: string, ownerId: string): string {
+  return join(directory, `${ownerId}.sock`);
+}
+
 /** Resolves when `server` listens at `path`, where only this user reaches it. @throws what listen(2) answers */
 export async function listenAt(server: Server, path: string): Promise<void> {
   // Of a daemon that was killed: whoever may listen here holds the lock of its id.

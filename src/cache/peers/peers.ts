@@ -65,3 +65,8 @@ export interface CopyLinkListener extends Omit<PeerStoreListener, 'gaveUp'> {
   /** The owner lives but did not take note of a demand for seconds (stopped, or hanging). Called once at most. */
   unresponsive(): void;
 }
+
+export interface CopyFollowing {
+  /** Opens a copy at its owner. Never waits, never throws: an owner that cannot be reached is `lost`. */
+  follow(ownerId: string, version: ObjectVersion, listener: CopyLinkListener): CopyLink;
+}

@@ -1,0 +1,121 @@
+/** A PeerHost and a CopyLinkListener that remember what they were told, for the tests of the peers. */
+import type {
+  CopyLinkListener,
+  PeerHost,
+  PeerStore,
+  PeerStoreListener,
+} from '../../../src/cache/peers/peers.js';
+import type { ObjectVersion } from '../../../src/object-store/object-store.js';
+import type { ByteRange } from '../../../src/runtime/range.js';
+
+export const MIB = 1024 * 1024;
+
+export function versionOf(key: string, size = 64 * MIB): ObjectVersion {
+  return { endpoint: 'http://127.0.0.1:9', bucket: 'bucket', key, etag: '"1"', size };
+}
+
+/** What one follower has open, or had. */
+export class HostedCopy implements PeerStore {
+  readonly observed: ByteRange[] = [];
+  readonly demanded: ByteRange[] = [];
+  fills = 0;
+  isOpen = true;
+
+  constructor(
+    readonly version: ObjectVersion,
+    readonly listener: PeerStoreListener,
+    readonly onDemand: (copy: HostedCopy, range: ByteRange) => void,
+  ) {}
+
+  observe(range: ByteRange): void {
+    this.observed.push(range);
+  }
+
+  demand(range: ByteRange): void {
+    this.demanded.push(range);
+    this.onDemand(this, range);
+  }
+
+  fill(): void {
+    this.fills += 1;
+  }
+
+  close(): void {
+    this.isOpen = false;
+  }
+}
+
+export class RecordingHost implements PeerHost {
+  readonly copies: HostedCopy[] = [];
+  /** Called with each demand; by default its bytes are there at once. */
+  onDemand = (copy: HostedCopy, _range: ByteRange): void => copy.listener.advanced();
+  fills = (_version: ObjectVersion): boolean => true;
+
+  open(version: ObjectVersion, listener: PeerStoreListener): PeerStore | undefined {
+    if (!this.fills(version)) return undefined;
+    const copy = new HostedCopy(version, listener, (copy, range) => this.onDemand(copy, range));
+    this.copies.push(copy);
+    return copy;
+  }
+
+  get openCount(): number {
+    return this.copies.filter(({ isOpen }) => isOpen).length;
+  }
+}
+
+export type Heard =
+  | { readonly kind: 'advanced' | 'unresponsive' }
+  | { readonly kind: 'failed'; readonly range: ByteRange; readonly code: string; readonly message: string }
+  | { readonly kind: 'ended'; readonly end: string; readonly message: string }
+  | { readonly kind: 'lost'; readonly reason: string };
+
+/** `next` waits for what is heard next, in order, each once. */
+export class RecordingListener implements CopyLinkListener {
+  readonly all: Heard[] = [];
+  #taken = 0;
+  #wake = () => {};
+
+  advanced(): void {
+    this.#hear({ kind: 'advanced' });
+  }
+
+  failed(range: ByteRange, code: string, message: string): void {
+    this.#hear({ kind: 'failed', range, code, message });
+  }
+
+  ended(end: string, message: string): void {
+    this.#hear({ kind: 'ended', end, message });
+  }
+
+  lost(reason: string): void {
+    this.#hear({ kind: 'lost', reason });
+  }
+
+  unresponsive(): void {
+    this.#hear({ kind: 'unresponsive' });
+  }
+
+  async next(): Promise<Heard> {
+    for (;;) {
+      const heard = this.all[this.#taken];
+      if (heard !== undefined) {
+        this.#taken += 1;
+        return heard;
+      }
+      await new Promise<void>((resolve) => (this.#wake = resolve));
+    }
+  }
+
+  /** Waits until something of this kind is heard, past the rest. */
+  async nextOf<Kind extends Heard['kind']>(kind: Kind): Promise<Extract<Heard, { kind: Kind }>> {
+    for (;;) {
+      const heard = await this.next();
+      if (heard.kind === kind) return heard as Extract<Heard, { kind: Kind }>;
+    }
+  }
+
+  #hear(heard: Heard): void {
+    this.all.push(heard);
+    this.#wake();
+  }
+}
