@@ -1,0 +1,86 @@
+/**
+ * The index of a cache directory as one daemon has it open: a SQLite database of copies, their owners and users. Made by
+ * cache-directory.ts; the parts say what they promise. One that is damaged is set aside by `setAsideDamaged`, before
+ * anybody has it open.
+ */
+import { renameSync, rmSync } from 'node:fs';
+import { Catalogue } from './catalogue.js';
+import { Claims } from './claims.js';
+import type { OwnerRow } from './copy-row.js';
+import { Database, isDamaged } from './database.js';
+import { Evictions } from './evictions.js';
+import { Owners } from './owners.js';
+import { migrate } from './schema.js';
+
+export interface CacheIndexDeps {
+  /** Of another owner than this one. Must neither wait nor use the index. */
+  readonly isAlive: (owner: OwnerRow) => boolean;
+  readonly wallTimeMs: () => number;
+}
+
+export class CacheIndex {
+  readonly claims: Claims;
+  readonly evictions: Evictions;
+  readonly catalogue: Catalogue;
+  readonly #database: Database;
+  readonly #owners: Owners;
+
+  /** @throws NewerSchemaError, or what SQLite says: see isDamaged */
+  constructor(path: string, me: OwnerRow, { isAlive, wallTimeMs }: CacheIndexDeps) {
+    const database = new Database(path);
+    this.#database = database;
+    try {
+      migrate(database);
+      const owners = (this.#owners = new Owners(me.id, { database, isAlive }));
+      const evictions = (this.evictions = new Evictions(database, owners));
+      this.claims = new Claims({ database, owners, evictions, wallTimeMs });
+      this.catalogue = new Catalogue(database, this.claims);
+      database.change(() => {
+        owners.add(me);
+        owners.adoptOrphans();
+      });
+    } catch (error) {
+      database.close();
+      throw error;
+    }
+  }
+
+  /** Other daemons, as far as they are alive; the dead are buried. */
+  others(): readonly OwnerRow[] {
+    return this.#database.change(() => this.#owners.others());
+  }
+
+  /** @throws when the file contradicts itself */
+  check(): void {
+    const found = this.#database.get('PRAGMA quick_check(1)');
+    const answer = Object.values(found ?? {})[0];
+    if (answer !== 'ok') throw new DamagedIndexError(String(answer));
+  }
+
+  /** This daemon has nothing open any more: it is forgotten. Idempotent. */
+  close(): void {
+    try {
+      this.#database.change(() => this.#owners.bury(this.#owners.me));
+    } finally {
+      this.#database.close();
+    }
+  }
+}
+
+/** SQLite reads the file, and finds that it contradicts itself. */
+export class DamagedIndexError extends Error {
+  override readonly name = 'DamagedIndexError';
+}
+
+export function isDamagedIndex(error: unknown): boolean {
+  return error instanceof DamagedIndexError || isDamaged(error);
+}
+
+/** Renames a damaged index, for a look at it; the one before it goes. To be called while nobody else has it open. */
+export function setAsideIndex(path: string): string {
+  const aside = `${path}.damaged`;
+  rmSync(aside, { force: true });
+  renameSync(path, aside);
+  for (const suffix of ['-wal', '-shm']) rmSync(`${path}${suffix}`, { force: true });
+  return aside;
+}
