@@ -6,7 +6,7 @@ import { unreachable } from '../../runtime/assert.js';
 import type { ByteRange } from '../../runtime/range.js';
 import type { ObjectVersion } from '../../object-store/object-store.js';
 import type { FollowerMessage, OwnerMessage } from './messages.js';
-import type { CopyLink, CopyLinkListener } from './peers.js';
+import type { CopyFill, CopyLink, CopyLinkListener } from './peers.js';
 
 /** Reads noted and not told yet: more than one burst of requests has streams; of a longer list the latest say enough. */
 const OBSERVED_MAX = 32;
@@ -28,7 +28,7 @@ export class FollowedLink implements CopyLink {
   #isTold = false;
   #observed: ByteRange[] = [];
   #demanded: ByteRange[] = [];
-  #fills = false;
+  #fill: CopyFill | undefined;
   #lastDemand = 0;
   #wasUnresponsive = false;
 
@@ -62,9 +62,9 @@ export class FollowedLink implements CopyLink {
     this.#deps.due();
   }
 
-  fill(): void {
+  fill(kind: CopyFill): void {
     if (this.#state !== 'open') return;
-    this.#fills = true;
+    this.#fill = kind;
     this.#deps.due();
   }
 
@@ -91,10 +91,10 @@ export class FollowedLink implements CopyLink {
     for (const range of this.#observed) messages.push({ kind: 'observe', link, range });
     const number = this.#lastDemand;
     for (const range of this.#demanded) messages.push({ kind: 'demand', link, range, number });
-    if (this.#fills) messages.push({ kind: 'fill', link });
+    if (this.#fill !== undefined) messages.push({ kind: 'fill', link, fill: this.#fill });
     this.#observed = [];
     this.#demanded = [];
-    this.#fills = false;
+    this.#fill = undefined;
     return messages;
   }
 

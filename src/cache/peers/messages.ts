@@ -6,7 +6,7 @@
  */
 import type { ObjectVersion } from '../../object-store/object-store.js';
 import type { ByteRange } from '../../runtime/range.js';
-import type { CopyEnd } from './peers.js';
+import type { CopyEnd, CopyFill } from './peers.js';
 
 /** Raised with every change that an older daemon would misunderstand: the two then do not talk at all. */
 export const PEER_PROTOCOL = 1;
@@ -26,7 +26,7 @@ export type FollowerMessage =
   | { readonly kind: 'observe'; readonly link: number; readonly range: ByteRange }
   /** `number` counts the demands of the connection; `heard` answers it. */
   | { readonly kind: 'demand'; readonly link: number; readonly range: ByteRange; readonly number: number }
-  | { readonly kind: 'fill'; readonly link: number }
+  | { readonly kind: 'fill'; readonly link: number; readonly fill: CopyFill }
   | { readonly kind: 'close'; readonly link: number };
 
 export type OwnerMessage =
@@ -60,7 +60,8 @@ export function parseFollowerMessage(line: string): FollowerMessage | undefined 
   const { kind, link, number, protocol } = fields;
   if (kind === 'hello') return isCount(protocol) ? { kind, protocol } : undefined;
   if (!isCount(link)) return undefined;
-  if (kind === 'fill' || kind === 'close') return { kind, link };
+  if (kind === 'close') return { kind, link };
+  if (kind === 'fill') return isCopyFill(fields['fill']) ? { kind, link, fill: fields['fill'] } : undefined;
   if (kind === 'open') {
     const version = parseVersion(fields['version']);
     return version && { kind, link, version };
@@ -103,6 +104,10 @@ function asFields(value: unknown): Fields | undefined {
 
 function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+function isCopyFill(value: unknown): value is CopyFill {
+  return value === 'gently' || value === 'as prefetch';
 }
 
 function isCopyEnd(value: unknown): value is CopyEnd {

@@ -101,7 +101,7 @@ export class PeerSession {
       case 'demand':
         return link.store?.demand(message.range);
       case 'fill':
-        return link.store?.fill();
+        return link.store?.fill(message.fill);
       case 'close':
         return this.#forget(link);
       default:

@@ -21,11 +21,14 @@ export interface PeerStore {
   observe(range: ByteRange): void;
   /** A reader waits for `range`. Answered by `advanced` when its bytes are there, also when they were before. */
   demand(range: ByteRange): void;
-  /** All of it is wanted, below all else. */
-  fill(): void;
+  /** All of it is wanted. */
+  fill(kind: CopyFill): void;
   /** Idempotent; the listener is not called any more. */
   close(): void;
 }
+
+/** Below all else, or as what is fetched ahead of readers. */
+export type CopyFill = 'gently' | 'as prefetch';
 
 /** How the filling of a copy ended. */
 export type CopyEnd =
@@ -54,7 +57,7 @@ export interface PeerStoreListener {
 export interface CopyLink {
   observe(range: ByteRange): void;
   demand(range: ByteRange): void;
-  fill(): void;
+  fill(kind: CopyFill): void;
   close(): void;
 }
 

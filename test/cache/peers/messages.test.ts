@@ -35,7 +35,12 @@ const followerMessage: fc.Arbitrary<FollowerMessage> = fc.oneof(
   fc.record({ kind: fc.constant('open' as const), link, version }),
   fc.record({ kind: fc.constant('observe' as const), link, range }),
   fc.record({ kind: fc.constant('demand' as const), link, range, number: count }),
-  fc.record({ kind: fc.constantFrom('fill' as const, 'close' as const), link }),
+  fc.record({
+    kind: fc.constant('fill' as const),
+    link,
+    fill: fc.constantFrom('gently' as const, 'as prefetch' as const),
+  }),
+  fc.record({ kind: fc.constant('close' as const), link }),
 );
 const end = fc.constantFrom('complete' as const, 'stale' as const, 'failed' as const, 'corrupt' as const);
 const text = fc.string({ unit: 'binary' });

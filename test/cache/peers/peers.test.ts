@@ -67,8 +67,8 @@ t.test('what readers want reaches the owner, and what comes of it the follower',
     code: 'denied',
     message: 'no such luck',
   });
-  link.fill();
-  t.ok(await eventually(() => copy?.fills === 1));
+  link.fill('as prefetch');
+  t.ok(await eventually(() => copy?.fills[0] === 'as prefetch'));
   copy?.listener.ended('complete', 'all is there');
   t.same(await heard.nextOf('ended'), { kind: 'ended', end: 'complete', message: 'all is there' });
   t.equal(copy?.isOpen, false, 'the end of a copy closes it');

@@ -1,5 +1,6 @@
 /** A PeerHost and a CopyLinkListener that remember what they were told, for the tests of the peers. */
 import type {
+  CopyFill,
   CopyLinkListener,
   PeerHost,
   PeerStore,
@@ -18,7 +19,7 @@ export function versionOf(key: string, size = 64 * MIB): ObjectVersion {
 export class HostedCopy implements PeerStore {
   readonly observed: ByteRange[] = [];
   readonly demanded: ByteRange[] = [];
-  fills = 0;
+  readonly fills: CopyFill[] = [];
   isOpen = true;
 
   constructor(
@@ -36,8 +37,8 @@ export class HostedCopy implements PeerStore {
     this.onDemand(this, range);
   }
 
-  fill(): void {
-    this.fills += 1;
+  fill(kind: CopyFill): void {
+    this.fills.push(kind);
   }
 
   close(): void {
