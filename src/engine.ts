@@ -32,6 +32,7 @@ export type EngineConfig = Pick<
   | 'stallTimeoutMs'
   | 'readDeadlineMs'
   | 'cacheBytesMax'
+  | 'verify'
 >;
 
 export interface EngineDeps {
@@ -78,7 +79,8 @@ export function buildEngine(config: EngineConfig, deps: EngineDeps): Engine {
         ),
       checksums: {
         functions: checksumFunctions(nativeAddonIfAny()),
-        wholeChecksum: (version, signal) => objectStore.wholeChecksum(version, signal),
+        server: objectStore,
+        verify: config.verify,
         asking: new Slots(1),
         summing: new Slots(1),
       },

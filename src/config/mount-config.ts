@@ -3,6 +3,7 @@
  * only input of the composition root (mount.ts). What commands without a mount need of it stands apart. Every limit has its name here.
  */
 import type { S3ObjectStoreOptions } from '../object-store/s3-connection.js';
+import type { VerifyMode } from '../file/store-checksums.js';
 import type { LogLevel } from '../observability/logger.js';
 
 /** How to reach the bucket, and which part of it. */
@@ -25,6 +26,8 @@ export interface TransferConfig extends ConnectionConfig {
   readonly cacheDir: string;
   /** Local bytes kept for objects nobody has open. Undefined: the smaller of 20 GiB and half of the free space. */
   readonly cacheBytesMax: number | undefined;
+  /** What a complete local copy is compared with before it is relied on. */
+  readonly verify: VerifyMode;
   /** Absolute path of the log; undefined logs to standard error (foreground only). */
   readonly logFile: string | undefined;
   readonly logLevel: LogLevel;

@@ -260,6 +260,15 @@ export const OPTIONS = [
     max: '1024TiB',
   },
   {
+    name: 'verify',
+    kind: 'choice',
+    group: 'Local files',
+    placeholder: 'HOW',
+    help: "compare complete files with the object's CRC, all its checksums (full), its ETag (etag) or nothing",
+    choices: ['crc', 'full', 'etag', 'off'],
+    default: 'crc',
+  },
+  {
     name: 'log-file',
     kind: 'path',
     group: 'Logging',

@@ -1,34 +1,47 @@
 /**
- * Compares the local copy of an object with the checksum that the server keeps of it. Made by each TempFileStore; says
+ * Compares the local copy of an object with the checksums that the server keeps of it. Made by each TempFileStore; says
  * what came of it in `result`, and by `onCorrupt` that the copy is not the object.
  *
  * Promises: all of it happens beside reading and filling, which wait for none of it. The server is asked once, when much
- * of the object has come. What the transports summed on the way (`buffer`) is used; the rest is summed from the local
- * file once that is complete, 1 MiB at a time.
+ * of the object has come. What the transports summed on the way (`buffer`) is used for the CRC of the whole; the rest of
+ * it, and every other kind of checksum, is summed from the local file once that is complete.
  */
 import type { Logger } from '../observability/logger.js';
-import type { ObjectVersion, WholeChecksum } from '../object-store/object-store.js';
+import type { ObjectDigest, ObjectVersion } from '../object-store/object-store.js';
 import type { Slots } from '../object-store/slots.js';
 import { createAborter } from '../runtime/aborter.js';
 import type { Availability } from '../runtime/availability.js';
 import { BlockChecksummer } from '../runtime/block-checksummer.js';
 import { BLOCK_BYTES, BlockChecksums } from '../runtime/block-checksums.js';
-import type { ChecksumFunctions } from '../runtime/checksum-functions.js';
+import type { CrcKind } from '../runtime/crc.js';
 import { Deferred } from '../runtime/deferred.js';
+import { isComputable } from './digest-bytes.js';
+import { compare, isEqual, judge, planComparison } from './full-verification.js';
+import type {
+  ChecksumResult,
+  Comparison,
+  ComparisonPlan,
+  Verification,
+  VerificationMeans,
+} from './full-verification.js';
 import type { LocalFile } from './sparse-file.js';
 
-export type ChecksumResult =
-  /** Not compared yet, or it cannot be: the server could not be asked, or this machine has no such checksum. */
-  | 'unknown'
-  /** The server keeps no checksum of the whole object. */
-  | 'none'
-  | 'matches'
-  | 'differs';
+export type { ChecksumResult };
+
+/** What a complete copy is compared with before it is relied on: `--verify`. */
+export type VerifyMode =
+  /** The CRC of the whole object, of the kinds that parts' CRCs give. */
+  | 'crc'
+  /** Every checksum that the server keeps, for which the copy is read again. */
+  | 'full'
+  /** The same, and its ETag, where that may be an MD5; if it differs, that is only said. */
+  | 'etag'
+  /** Nothing: the server is not asked. */
+  | 'off';
 
 /** Of all stores of a mount. */
-export interface ChecksumDeps {
-  readonly functions: ChecksumFunctions;
-  readonly wholeChecksum: (version: ObjectVersion, signal: AbortSignal) => Promise<WholeChecksum | undefined>;
+export interface ChecksumDeps extends VerificationMeans {
+  readonly verify: VerifyMode;
   /**
    * One store asks at a time, so that thousands of small files leave the connections to lookups; and one is summed at a
    * time, since the disk would serve two no faster.
@@ -62,6 +75,16 @@ export interface ChecksummedStore {
 const ASK_BYTES = 64 * 1024 * 1024;
 const ASK_SHARE = 1 / 4;
 
+/** A CRC of all the object's bytes. */
+type WholeCrc = ObjectDigest & { readonly kind: CrcKind };
+
+interface Plan {
+  /** Combined from the blocks'. */
+  readonly crc: WholeCrc | undefined;
+  /** Summed from the complete file. */
+  readonly rest: ComparisonPlan;
+}
+
 export class StoreChecksums {
   /**
    * What has come of it once the copy is complete: settles when it was compared or turned out not to be comparable, and
@@ -84,10 +107,8 @@ export class StoreChecksums {
     this.#deps = deps;
     this.#blocks = store.blocks ?? BlockChecksums.create(store.version.size);
     this.verdict = this.#verdict.promise;
-    this.#result = store.resultBefore ?? 'unknown';
-    // No byte of an empty object can be wrong.
-    if (store.version.size === 0) this.#result = 'none';
-    this.#begun = this.#result !== 'unknown';
+    this.#result = resultFromStart(store, deps.checksums.verify);
+    this.#begun = this.#result !== 'unknown' || deps.checksums.verify === 'off';
     if (this.#begun) void this.#complete.promise.then(() => this.#verdict.resolve(this.#result));
     if (store.availability.complete) this.advanced();
   }
@@ -125,38 +146,61 @@ export class StoreChecksums {
   }
 
   async #check(): Promise<void> {
-    const { checksums, logger, onCorrupt } = this.#deps;
+    const { asking, summing } = this.#deps.checksums;
     const { signal } = this.#closing;
-    const expected = await inTurn(checksums.asking, signal, () => this.#ask());
-    if (expected === undefined) return;
-    this.#blocks.expectKind(expected.kind);
-    await this.#complete.promise;
-    const got = await inTurn(checksums.summing, signal, () => this.#sum(expected));
-    if (got === undefined || signal.aborted) return;
-    const { id, version } = this.#store;
-    if (got === expected.value) {
-      this.#result = 'matches';
-      logger.debug({ store: id, key: version.key, kind: expected.kind }, 'checksum matches');
+    const plan = await inTurn(asking, signal, () => this.#ask());
+    if (plan === undefined) return;
+    if (plan.crc === undefined && plan.rest.comparable.length === 0) {
+      this.#result = judge([], plan.rest.incomparable).result;
       return;
     }
-    this.#result = 'differs';
-    logger.error(
-      { store: id, key: version.key, etag: version.etag, ...describe(expected, got) },
-      `what arrived of ${version.key} is not the object: its checksum differs; the next open fetches it again`,
-    );
-    onCorrupt();
+    if (plan.crc !== undefined) this.#blocks.expectKind(plan.crc.kind);
+    await this.#complete.promise;
+    const verification = await inTurn(summing, signal, () => this.#compare(plan));
+    if (verification === undefined || signal.aborted) return;
+    this.#result = verification.result;
+    this.#report(verification);
   }
 
-  /** What the server says; undefined when there is nothing to compare with. */
-  async #ask(): Promise<WholeChecksum | undefined> {
-    const { functions, wholeChecksum } = this.#deps.checksums;
-    const expected = await wholeChecksum(this.#store.version, this.#closing.signal);
-    if (expected === undefined) this.#result = 'none';
-    return expected?.kind === 'crc64nvme' && functions.crc64nvme === undefined ? undefined : expected;
+  /** What of it is to be compared, by what the server says. */
+  async #ask(): Promise<Plan> {
+    const { checksums } = this.#deps;
+    const { version } = this.#store;
+    const { signal } = this.#closing;
+    const told = await checksums.server.objectChecksums(version, signal);
+    const crc = told.digests.find((digest): digest is WholeCrc => this.#isOfBlocks(digest));
+    const isRest = (digest: ObjectDigest) =>
+      digest !== crc && (checksums.verify !== 'crc' || (crc === undefined && isWholeCrc(digest)));
+    const rest = { digests: told.digests.filter(isRest), etag: told.etag };
+    const etag = checksums.verify === 'etag';
+    return { crc, rest: await planComparison(version, rest, checksums, { etag, signal }) };
+  }
+
+  /** The blocks' CRCs give it; of the object's own kind they have one only, and that may be known from before. */
+  #isOfBlocks(digest: ObjectDigest): boolean {
+    const { kind } = this.#blocks;
+    if (!isWholeCrc(digest) || !isComputable(digest.kind, this.#deps.checksums.functions)) return false;
+    return digest.kind === 'crc32c' || kind === undefined || kind === digest.kind;
+  }
+
+  /** Undefined when closed meanwhile. */
+  async #compare({ crc, rest }: Plan): Promise<Verification | undefined> {
+    const comparisons: Comparison[] = [];
+    if (crc !== undefined) {
+      const sum = await this.#sum(crc);
+      if (sum === undefined) return undefined;
+      const got = sum.toString(16).padStart(crc.value.length, '0');
+      comparisons.push({ source: 'checksum', digest: crc, got });
+    }
+    const { checksums } = this.#deps;
+    const { size } = this.#store.version;
+    const read = (target: Uint8Array, offset: number) => this.#file.read(target, offset);
+    comparisons.push(...(await compare({ size, read }, rest, checksums, this.#closing.signal)));
+    return judge(comparisons, rest.incomparable);
   }
 
   /** Of the whole local file; undefined when closed meanwhile. */
-  async #sum({ kind }: WholeChecksum): Promise<bigint | undefined> {
+  async #sum({ kind }: WholeCrc): Promise<bigint | undefined> {
     const missing = this.#blocks.missingBlocks();
     const buffer = missing.length > 0 ? new Uint8Array(BLOCK_BYTES) : new Uint8Array();
     for (const block of missing) {
@@ -170,6 +214,30 @@ export class StoreChecksums {
       );
     }
     return this.#blocks.combined(kind);
+  }
+
+  #report({ result, comparisons }: Verification): void {
+    const { logger, onCorrupt } = this.#deps;
+    const { id, version } = this.#store;
+    const facts = { store: id, key: version.key, etag: version.etag };
+    for (const comparison of comparisons) {
+      const { source, digest, got } = comparison;
+      const { kind, parts, value: expected } = digest;
+      const compared = { ...facts, kind, parts, expected, got };
+      if (isEqual(comparison)) logger.debug({ ...facts, kind, parts, source }, 'checksum matches');
+      else if (source === 'etag') {
+        logger.warn(
+          compared,
+          `the ETag of ${version.key} is not the MD5 of what arrived; it need not be one`,
+        );
+      } else {
+        logger.error(
+          compared,
+          `what arrived of ${version.key} is not the object: its checksum differs; the next open fetches it again`,
+        );
+      }
+    }
+    if (result === 'differs') onCorrupt();
   }
 
   /** The server cannot be asked, or the local file cannot be read: its readers will hear of that themselves. */
@@ -194,8 +262,15 @@ async function inTurn<T>(
   }
 }
 
-function describe({ kind, value }: WholeChecksum, got: bigint) {
-  const digits = kind === 'crc64nvme' ? 16 : 8;
-  const hex = (crc: bigint) => crc.toString(16).padStart(digits, '0');
-  return { kind, expected: hex(value), got: hex(got) };
+function isWholeCrc(digest: ObjectDigest): digest is WholeCrc {
+  return digest.parts === undefined && digest.kind.startsWith('crc');
+}
+
+/** What is known without asking; `unknown` when the server is to be asked, if ever. */
+function resultFromStart({ version, resultBefore }: ChecksummedStore, verify: VerifyMode): ChecksumResult {
+  // No byte of an empty object can be wrong.
+  if (version.size === 0) return 'none';
+  // With other kinds in play there may be one after all.
+  if (resultBefore === 'none' && verify !== 'crc') return 'unknown';
+  return resultBefore === 'differs' ? 'unknown' : (resultBefore ?? 'unknown');
 }

@@ -9,9 +9,10 @@
 import type { NativeFileId } from '../native.js';
 import type { ByteRange } from '../runtime/range.js';
 import type { ObjectStoreError } from './errors.js';
-import type { WholeChecksum } from './whole-checksum.js';
+import type { ObjectChecksums } from './object-checksums.js';
 
-export type { ByteRange, WholeChecksum };
+export type { ByteRange, ObjectChecksums };
+export type { DigestKind, HashKind, ObjectDigest } from './object-checksums.js';
 
 /**
  * One immutable version of an object: what a TempFileStore is the local copy of. Two versions are the same when
@@ -166,11 +167,21 @@ export interface ObjectStore {
   head(key: string, signal?: AbortSignal): Promise<ObjectInfo | undefined>;
 
   /**
-   * The CRC that the server keeps of all the bytes of this version; undefined when it keeps none that speaks for all of
-   * them, refuses to tell it, or has this version no more. A HEAD of its own, since it may need more permissions and time.
+   * What the server keeps of this version to compare its bytes with; nothing when it keeps nothing, refuses to tell it, or
+   * has this version no more. A HEAD of its own, since it may need more permissions and time.
    * @throws ObjectStoreError when the server cannot be asked
    */
-  wholeChecksum(version: ObjectVersion, signal?: AbortSignal): Promise<WholeChecksum | undefined>;
+  objectChecksums(version: ObjectVersion, signal?: AbortSignal): Promise<ObjectChecksums>;
+
+  /**
+   * The sizes of the `parts` parts in which this version was uploaded, in order; undefined when the server does not tell
+   * them. Up to a thousand requests. @throws ObjectStoreError when the server cannot be asked
+   */
+  partSizes(
+    version: ObjectVersion,
+    parts: number,
+    signal?: AbortSignal,
+  ): Promise<readonly number[] | undefined>;
 
   /**
    * Fetches `range` of exactly this version (If-Match, Content-Range and length checked) into `sink`, in one attempt.

@@ -6,10 +6,12 @@
 import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { ObjectStoreError } from './errors.js';
+import { NO_CHECKSUMS } from './object-checksums.js';
 import type {
   ByteRange,
   FetchOptions,
   ListPage,
+  ObjectChecksums,
   ObjectInfo,
   ObjectStore,
   ObjectVersion,
@@ -63,7 +65,11 @@ export class RehearsalStore implements ObjectStore {
     return { key, size: OBJECT_BYTES, etag: ETAG, lastModifiedMs: 0, archived: false };
   }
 
-  async wholeChecksum(): Promise<undefined> {}
+  async objectChecksums(): Promise<ObjectChecksums> {
+    return NO_CHECKSUMS;
+  }
+
+  async partSizes(): Promise<undefined> {}
 
   /** Whatever goes wrong is final: nobody needs these bytes. */
   async fetchPart(

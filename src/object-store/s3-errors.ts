@@ -133,6 +133,8 @@ function codeOf(serverCode: string, httpStatus: number): ObjectStoreErrorCode {
   const known = Object.hasOwn(CODES, serverCode) ? CODES[serverCode] : undefined;
   if (known) return known;
   if (httpStatus === 503 || httpStatus === 429) return 'throttled';
+  // Not implemented: it will not be in a moment either.
+  if (httpStatus === 501) return 'invalid_request';
   // A success that was thrown is an answer that could not be parsed.
   if (httpStatus >= 500 || httpStatus === 408 || httpStatus < 300) return 'server_error';
   if (httpStatus < 400) return 'wrong_region';

@@ -8,20 +8,22 @@ import { AbortedWait, linkAbort, untilAborted } from './abort.js';
 import { ATTEMPTS_MAX, withRetries } from './control-retry.js';
 import { ObjectStoreError } from './errors.js';
 import type { ObjectStoreErrorCode } from './errors.js';
+import { NO_CHECKSUMS } from './object-checksums.js';
 import type {
   ByteRange,
   FetchOptions,
   ListPage,
   ListRequest,
+  ObjectChecksums,
   ObjectInfo,
   ObjectStore,
   ObjectStoreStats,
   ObjectVersion,
   PartOutcome,
   PartSink,
-  WholeChecksum,
 } from './object-store.js';
 import type { PartFetch } from './part-fetch.js';
+import { NO_PAGE, NO_PART, partSizesOf } from './part-sizes.js';
 import { PartTransports } from './part-transports.js';
 import type { Origin } from './presigned-get.js';
 import { RehearsalStore } from './rehearsal-store.js';
@@ -35,12 +37,8 @@ export type { S3ObjectStoreDependencies, S3ObjectStoreOptions } from './s3-conne
 const CHECK_ATTEMPTS_MAX = 4;
 const CHECK_DEADLINE_MS = 15_000;
 
-/** Of a HEAD with checksum mode: the object is no longer this one, or the mode is not supported or not allowed. */
-const CHECKSUM_REFUSALS: readonly ObjectStoreErrorCode[] = [
-  'precondition_failed',
-  'invalid_request',
-  'access_denied',
-];
+/** Of a question about checksums: the object is no longer this one, or it is not supported or not allowed. */
+const REFUSALS: readonly ObjectStoreErrorCode[] = ['precondition_failed', 'invalid_request', 'access_denied'];
 
 interface ControlCall<T> {
   readonly operation: 'check' | 'list' | 'head';
@@ -142,19 +140,23 @@ export class S3ObjectStore implements ObjectStore {
     }
   }
 
-  async wholeChecksum(version: ObjectVersion, signal?: AbortSignal): Promise<WholeChecksum | undefined> {
-    try {
-      return await this.#control({
-        operation: 'head',
-        key: version.key,
-        attemptsMax: ATTEMPTS_MAX,
-        signal,
-        send: (client, attemptSignal) => client.wholeChecksum(version, attemptSignal),
-      });
-    } catch (error) {
-      if (error instanceof ObjectStoreError && CHECKSUM_REFUSALS.includes(error.code)) return undefined;
-      throw error;
-    }
+  async objectChecksums(version: ObjectVersion, signal?: AbortSignal): Promise<ObjectChecksums> {
+    return this.#told(version, signal, NO_CHECKSUMS, (client, attempt) =>
+      client.objectChecksums(version, attempt),
+    );
+  }
+
+  async partSizes(
+    version: ObjectVersion,
+    parts: number,
+    signal?: AbortSignal,
+  ): Promise<readonly number[] | undefined> {
+    return partSizesOf(version, parts, {
+      page: (marker) =>
+        this.#told(version, signal, NO_PAGE, (client, attempt) => client.partsPage(version, marker, attempt)),
+      head: (part) =>
+        this.#told(version, signal, NO_PART, (client, attempt) => client.partHead(version, part, attempt)),
+    });
   }
 
   async fetchPart(
@@ -236,6 +238,21 @@ export class S3ObjectStore implements ObjectStore {
         return { ...failure, transient: this.#connection.learn(failure) || failure.transient };
       });
     });
+  }
+
+  /** What the server says of `version`; `nothing` when it refuses. */
+  async #told<T>(
+    { key }: ObjectVersion,
+    signal: AbortSignal | undefined,
+    nothing: T,
+    send: ControlCall<T>['send'],
+  ): Promise<T> {
+    try {
+      return await this.#control({ operation: 'head', key, attemptsMax: ATTEMPTS_MAX, signal, send });
+    } catch (error) {
+      if (error instanceof ObjectStoreError && REFUSALS.includes(error.code)) return nothing;
+      throw error;
+    }
   }
 
   #counted(sink: PartSink): PartSink {

@@ -1,10 +1,16 @@
 /**
- * The only importer of the AWS SDK: four calls of one bucket, each a single attempt, in the words of this folder, and
+ * The only importer of the AWS SDK: the calls that read one bucket, each a single attempt, in the words of this folder, and
  * the signing of GETs that others send. They throw what the SDK throws; s3-errors.ts explains it. Signing, credentials,
  * endpoints and XML are the SDK's.
  */
 import type { Readable } from 'node:stream';
-import { GetObjectCommand, HeadObjectCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
+import {
+  GetObjectAttributesCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  S3Client,
+} from '@aws-sdk/client-s3';
 import type { HeadObjectCommandOutput, S3ClientConfig, _Object } from '@aws-sdk/client-s3';
 import { fromNodeProviderChain } from '@aws-sdk/credential-providers';
 import type { Logger } from '../observability/logger.js';
@@ -16,8 +22,9 @@ import { NonsenseError, quoted } from './part-response.js';
 import type { PartResponseHead } from './part-response.js';
 import { presign, signedRequestOf, unsignedOf } from './presigned-get.js';
 import type { PresignedGet, SdkSigningContext, UnsignedGet } from './presigned-get.js';
-import { wholeChecksumOf } from './whole-checksum.js';
-import type { WholeChecksum } from './whole-checksum.js';
+import { objectChecksumsOf } from './object-checksums.js';
+import type { ObjectChecksums } from './object-checksums.js';
+import type { PartHead, PartsPage } from './part-sizes.js';
 
 export interface SdkClientOptions {
   readonly bucket: string;
@@ -153,27 +160,36 @@ export class SdkClient {
     };
   }
 
-  async wholeChecksum(version: ObjectVersion, signal: AbortSignal): Promise<WholeChecksum | undefined> {
-    const { key: Key, versionId: VersionId, etag: IfMatch } = version;
-    const command = new HeadObjectCommand({
-      ...this.#bucket,
-      ...this.#encryption,
-      Key,
-      VersionId,
-      IfMatch,
-      ChecksumMode: 'ENABLED',
-    });
-    return wholeChecksumOf(version, await this.#client.send(command, { abortSignal: signal }));
+  async objectChecksums(version: ObjectVersion, signal: AbortSignal): Promise<ObjectChecksums> {
+    const command = new HeadObjectCommand({ ...this.#exactly(version), ChecksumMode: 'ENABLED' });
+    return objectChecksumsOf(version, await this.#client.send(command, { abortSignal: signal }));
+  }
+
+  async partsPage(version: ObjectVersion, marker: number, signal: AbortSignal): Promise<PartsPage> {
+    const { IfMatch: _, ...object } = this.#exactly(version);
+    const answer = await this.#client.send(
+      new GetObjectAttributesCommand({
+        ...object,
+        ObjectAttributes: ['ETag', 'ObjectParts'],
+        PartNumberMarker: String(marker),
+      }),
+      { abortSignal: signal },
+    );
+    const { TotalPartsCount: partsTotal, Parts = [] } = answer.ObjectParts ?? {};
+    const parts = Parts.map(({ PartNumber, Size }) => ({ number: PartNumber, bytes: Size }));
+    return { etag: answer.ETag, partsTotal, parts };
+  }
+
+  async partHead(version: ObjectVersion, PartNumber: number, signal: AbortSignal): Promise<PartHead> {
+    const command = new HeadObjectCommand({ ...this.#exactly(version), PartNumber });
+    const { ETag, PartsCount, ContentLength } = await this.#client.send(command, { abortSignal: signal });
+    return { etag: ETag, partsTotal: PartsCount, bytes: ContentLength };
   }
 
   async get(version: ObjectVersion, range: ByteRange, signal: AbortSignal): Promise<PartResponse> {
     const answer = await this.#client.send(
       new GetObjectCommand({
-        ...this.#bucket,
-        ...this.#encryption,
-        Key: version.key,
-        VersionId: version.versionId,
-        IfMatch: version.etag,
+        ...this.#exactly(version),
         Range: `bytes=${range.start}-${range.end - 1}`,
       }),
       { abortSignal: signal },
@@ -185,6 +201,10 @@ export class SdkClient {
       contentLength: answer.ContentLength,
       body: answer.Body as Readable,
     };
+  }
+
+  #exactly({ key: Key, versionId: VersionId, etag: IfMatch }: ObjectVersion) {
+    return { ...this.#bucket, ...this.#encryption, Key, VersionId, IfMatch };
   }
 
   /**

@@ -105,7 +105,8 @@ export const endTests: ContractTests = {
     t.same([outcome.kind, sink.chunks.length], ['aborted', 0]);
     await rejectsAborted(t, target.store.list({ prefix, signal }));
     await rejectsAborted(t, target.store.head(`${prefix}x`, signal));
-    await rejectsAborted(t, target.store.wholeChecksum(version, signal));
+    await rejectsAborted(t, target.store.objectChecksums(version, signal));
+    await rejectsAborted(t, target.store.partSizes(version, 2, signal));
     await rejectsAborted(t, target.store.check(prefix, signal));
   },
 
@@ -136,7 +137,7 @@ export const endTests: ContractTests = {
     const before = target.store.stats;
     await target.store.list({ prefix });
     await target.store.head(`${prefix}nothing`);
-    await target.store.wholeChecksum(version);
+    await target.store.objectChecksums(version);
     await fetch(target, version, 10, 110);
     await fetch(target, version, 0, 7);
     const after = target.store.stats;

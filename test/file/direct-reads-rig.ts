@@ -6,7 +6,7 @@ import type { ByteRange } from '../../src/runtime/range.js';
 import { MemoryDirectReads } from '../support/memory-direct-reads.js';
 import { MemoryFile } from '../support/memory-file.js';
 import type { MemoryFileHooks } from '../support/memory-file.js';
-import { checksumDeps } from '../support/store-harness.js';
+import { checksumDeps, NO_SUMS } from '../support/store-harness.js';
 import { SimulatedClock } from '../support/simulated-clock.js';
 
 export const PAGE = 4096;
@@ -45,7 +45,7 @@ export class DirectReadsRig {
         makeRoom: () => false,
         onGrowth: () => {},
         onCorrupt: () => {},
-        checksums: checksumDeps({ wholeChecksum: async () => undefined }),
+        checksums: checksumDeps(NO_SUMS),
       },
       { id: 's1', directory: 'unused', readDeadlineMs: DEADLINE_MS },
     );

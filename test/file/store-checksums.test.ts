@@ -1,8 +1,8 @@
 /** The local copy beside the checksum that the server keeps: when it is asked, what is summed, and what comes of it. */
 import t from 'tap';
 import { StoreChecksums } from '../../src/file/store-checksums.js';
-import type { ChecksumDeps, ChecksummedStore } from '../../src/file/store-checksums.js';
-import type { ObjectVersion, WholeChecksum } from '../../src/object-store/object-store.js';
+import { NO_CHECKSUMS } from '../../src/object-store/object-checksums.js';
+import type { ObjectChecksums } from '../../src/object-store/object-store.js';
 import { createLogger } from '../../src/observability/logger.js';
 import { Availability } from '../../src/runtime/availability.js';
 import { BlockChecksummer } from '../../src/runtime/block-checksummer.js';
@@ -12,67 +12,8 @@ import { Deferred } from '../../src/runtime/deferred.js';
 import { fillPattern } from '../../src/runtime/pattern.js';
 import { MemoryFile } from '../support/memory-file.js';
 import { serverCrcOf } from '../support/plain-crc.js';
-import { checksumDeps, settle } from '../support/store-harness.js';
-
-const MIB = 1024 * 1024;
-
-function versionOf(size: number): ObjectVersion {
-  return { endpoint: 'e', bucket: 'b', key: 'model', etag: '"1"', size };
-}
-
-/** A store of pattern bytes, of which nothing has arrived yet, and a server that answers when the test says so. */
-class Rig {
-  readonly bytes: Uint8Array;
-  readonly availability: Availability;
-  readonly lines: Record<string, unknown>[] = [];
-  readonly asked: { readonly version: ObjectVersion; readonly signal: AbortSignal }[] = [];
-  readonly answer = new Deferred<WholeChecksum | undefined>();
-  /** Offsets at which the local file was read. */
-  readonly reads: number[] = [];
-  readonly deps: ChecksumDeps;
-  readonly checksums: StoreChecksums;
-  corrupt = 0;
-  onRead: () => Promise<void> | void = () => {};
-  readonly #file: MemoryFile;
-
-  constructor(size: number, changes: Partial<ChecksumDeps> = {}, store: Partial<ChecksummedStore> = {}) {
-    this.bytes = fillPattern(new Uint8Array(size), 5, 0);
-    this.availability = Availability.create(size);
-    this.#file = new MemoryFile(size, {
-      step: (operation, offset) => {
-        if (operation === 'write') return undefined;
-        this.reads.push(offset);
-        return this.onRead();
-      },
-    });
-    const wholeChecksum = (version: ObjectVersion, signal: AbortSignal) => {
-      this.asked.push({ version, signal });
-      return this.answer.promise;
-    };
-    this.deps = checksumDeps({ wholeChecksum }, changes);
-    const write = (line: string) => void this.lines.push(JSON.parse(line) as Record<string, unknown>);
-    this.checksums = new StoreChecksums(
-      { id: 's1', version: versionOf(size), availability: this.availability, ...store },
-      this.#file,
-      {
-        logger: createLogger('info', { write }),
-        checksums: this.deps,
-        onCorrupt: () => (this.corrupt += 1),
-      },
-    );
-  }
-
-  /** `[start, end)` is in the file and published; the transport summed it, when it is one that does. */
-  async arrive(start: number, end: number, transport: 'sums' | 'does not sum' = 'does not sum') {
-    const part = this.bytes.subarray(start, end);
-    await this.#file.write([part], start);
-    const blocks = BlockChecksums.attach(this.checksums.buffer);
-    if (transport === 'sums')
-      new BlockChecksummer(blocks, this.deps.functions, start).update(part, 0, part.length);
-    this.availability.publish({ start, end });
-    this.checksums.advanced();
-  }
-}
+import { checksumDeps, NO_SUMS, settle } from '../support/store-harness.js';
+import { crcOf, MIB, Rig, told, versionOf, WRONG } from './checksums-rig.js';
 
 t.test(
   'the server is asked once, about this version, when a quarter of the object has arrived',
@@ -96,13 +37,13 @@ t.test(
 t.test('or when 64 MiB have, of a large object; and a small one when it is complete', async (t) => {
   const availability = Availability.create(1024 * MIB);
   let asked = 0;
-  const wholeChecksum = () => {
+  const objectChecksums = () => {
     asked += 1;
-    return new Promise<undefined>(() => {});
+    return new Promise<ObjectChecksums>(() => {});
   };
   const deps = {
     logger: createLogger('info', { write() {} }),
-    checksums: checksumDeps({ wholeChecksum }),
+    checksums: checksumDeps({ ...NO_SUMS, objectChecksums }),
     onCorrupt() {},
   };
   const large = new StoreChecksums(
@@ -131,15 +72,15 @@ t.test('blocks that were summed on the way are not read again, whenever the answ
   const size = 4 * MIB + 10;
   for (const answered of ['before', 'after'] as const) {
     const rig = new Rig(size);
-    const value = await serverCrcOf('crc32c', rig.bytes);
+    const answer = await crcOf('crc32c', rig.bytes);
     await rig.arrive(0, 2 * MIB, 'sums');
-    if (answered === 'before') rig.answer.resolve({ kind: 'crc32c', value });
+    if (answered === 'before') rig.answer.resolve(answer);
     await settle();
     await rig.arrive(2 * MIB, 3 * MIB + 4096);
     await rig.arrive(3 * MIB + 4096, size, 'sums');
     await settle();
     t.equal(rig.checksums.result, answered === 'before' ? 'matches' : 'unknown');
-    rig.answer.resolve({ kind: 'crc32c', value });
+    rig.answer.resolve(answer);
     await settle();
     t.equal(rig.checksums.result, 'matches');
     t.same(rig.reads, [2 * MIB, 3 * MIB], 'the block nobody summed, and the one that no part held whole');
@@ -150,7 +91,7 @@ t.test('blocks that were summed on the way are not read again, whenever the answ
 t.test('blocks that were summed before the object’s own kind was known are read again for it', async (t) => {
   const rig = new Rig(4 * MIB);
   await rig.arrive(0, 2 * MIB, 'sums');
-  rig.answer.resolve({ kind: 'crc32', value: await serverCrcOf('crc32', rig.bytes) });
+  rig.answer.resolve(await crcOf('crc32', rig.bytes));
   await settle();
   await rig.arrive(2 * MIB, 4 * MIB, 'sums');
   await settle();
@@ -168,10 +109,10 @@ t.test('the verdict waits for the last byte, and for the comparison', async (t) 
     const rig = new Rig(2 * MIB);
     let settled: string | undefined;
     void rig.checksums.verdict.then((result) => (settled = result));
-    const value = expected === 'right' ? await serverCrcOf('crc32c', rig.bytes) : 1n;
+    const answers = { right: await crcOf('crc32c', rig.bytes), wrong: WRONG, none: NO_CHECKSUMS };
     await rig.arrive(0, MIB);
     if (expected === 'no answer') rig.answer.reject(new Error('no answer'));
-    else rig.answer.resolve(expected === 'none' ? undefined : { kind: 'crc32c', value });
+    else rig.answer.resolve(answers[expected]);
     await settle();
     t.equal(settled, undefined, `${expected}: half of it says nothing`);
     await rig.arrive(MIB, 2 * MIB);
@@ -211,13 +152,13 @@ t.test(
     availability.publish({ start: 0, end: size });
     const blocks = BlockChecksums.create(size);
     new BlockChecksummer(blocks, checksumFunctions(undefined), 0).update(bytes, 0, size);
-    const value = await serverCrcOf('crc32c', bytes);
+    const answer = await crcOf('crc32c', bytes);
     const checksums = new StoreChecksums(
       { id: 's1', version: versionOf(size), availability, blocks },
       { read: () => Promise.reject(new Error('nothing is to be read')) },
       {
         logger: createLogger('info', { write() {} }),
-        checksums: checksumDeps({ wholeChecksum: async () => ({ kind: 'crc32c', value }) }),
+        checksums: checksumDeps({ ...NO_SUMS, objectChecksums: async () => answer }),
         onCorrupt() {},
       },
     );
@@ -228,7 +169,7 @@ t.test(
 
 t.test('a copy that differs is told of once, in the log and to the owner', async (t) => {
   const rig = new Rig(2 * MIB);
-  rig.answer.resolve({ kind: 'crc32c', value: 0x1234n });
+  rig.answer.resolve(told({ kind: 'crc32c', value: '00001234' }));
   await rig.arrive(0, 2 * MIB);
   await settle();
   rig.checksums.advanced();
@@ -242,9 +183,9 @@ t.test('a copy that differs is told of once, in the log and to the owner', async
 
 t.test('nothing is summed when there is nothing to compare with', async (t) => {
   const none = new Rig(2 * MIB);
-  none.answer.resolve(undefined);
+  none.answer.resolve(NO_CHECKSUMS);
   const unable = new Rig(2 * MIB);
-  unable.answer.resolve({ kind: 'crc64nvme', value: 1n });
+  unable.answer.resolve(told({ kind: 'crc64nvme', value: '0000000000000001' }));
   const unreachable = new Rig(2 * MIB);
   for (const [rig, result] of [
     [none, 'none'],
@@ -263,7 +204,7 @@ t.test('nothing is summed when there is nothing to compare with', async (t) => {
 
 t.test('a local file that cannot be read leaves it unknown', async (t) => {
   const rig = new Rig(2 * MIB);
-  rig.answer.resolve({ kind: 'crc32c', value: 1n });
+  rig.answer.resolve(WRONG);
   rig.onRead = () => {
     throw new Error('EIO');
   };
@@ -283,14 +224,14 @@ t.test('closing ends the question, and the wait for the rest, and the summing', 
 
   const waiting = new Rig(2 * MIB);
   await waiting.arrive(0, MIB);
-  waiting.answer.resolve({ kind: 'crc32c', value: 1n });
+  waiting.answer.resolve(WRONG);
   await settle();
   waiting.checksums.close();
 
   const summing = new Rig(2 * MIB);
   const hold = new Deferred<void>();
   summing.onRead = () => hold.promise;
-  summing.answer.resolve({ kind: 'crc32c', value: 1n });
+  summing.answer.resolve(WRONG);
   await summing.arrive(0, 2 * MIB);
   await settle();
   summing.checksums.close();
@@ -316,7 +257,7 @@ t.test('one store asks at a time, and one is summed', async (t) => {
   await settle();
   t.same([first.asked.length, second.asked.length], [1, 0]);
   for (const rig of [first, second]) {
-    rig.answer.resolve({ kind: 'crc32c', value: await serverCrcOf('crc32c', rig.bytes) });
+    rig.answer.resolve(await crcOf('crc32c', rig.bytes));
   }
   await settle();
   t.equal(second.asked.length, 1);

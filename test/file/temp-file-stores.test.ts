@@ -9,7 +9,7 @@ import { findPatternMismatch } from '../../src/runtime/pattern.js';
 import { MemoryFile } from '../support/memory-file.js';
 import { MemoryObjectStore } from '../support/memory-object-store.js';
 import { SimulatedClock } from '../support/simulated-clock.js';
-import { checksumDeps, createStores, settle } from '../support/store-harness.js';
+import { checksumDeps, NO_SUMS, createStores, settle } from '../support/store-harness.js';
 
 const KIB = 1024;
 
@@ -268,7 +268,7 @@ t.test(
         makeRoom: () => false,
         onGrowth: () => {},
         onCorrupt: () => {},
-        checksums: checksumDeps({ wholeChecksum: async () => undefined }),
+        checksums: checksumDeps(NO_SUMS),
       };
       return new TempFileStore(version, deps, { id: 's1', directory: 'unused', readDeadlineMs: 1000 });
     };

@@ -38,6 +38,7 @@ const TABLE: readonly (readonly [string, unknown, ObjectStoreErrorCode, transien
   ['503', answer(503), 'throttled', true],
   ['429', answer(429), 'throttled', true],
   ['500', answer(500), 'server_error', true],
+  ['501', answer(501, 'NotImplemented'), 'invalid_request', false],
   ['504', answer(504), 'server_error', true],
   ['400 RequestTimeout', answer(400, 'RequestTimeout'), 'server_error', true],
   ['200 that is no XML', answer(200, 'SyntaxError'), 'server_error', true],

@@ -9,13 +9,13 @@ import type {
   FetchOptions,
   ListPage,
   ListRequest,
+  ObjectChecksums,
   ObjectInfo,
   ObjectStore,
   ObjectStoreStats,
   ObjectVersion,
   PartOutcome,
   PartSink,
-  WholeChecksum,
 } from '../../src/object-store/object-store.js';
 import { assert } from '../../src/runtime/assert.js';
 import { resolvedBeforeAbort } from './abortable.js';
@@ -32,7 +32,7 @@ export interface PartFault {
   readonly outcome?: PartOutcome | undefined;
 }
 
-/** What happens to one `check`, `list`, `head` or `wholeChecksum` call. */
+/** What happens to one `check`, `list`, `head`, `objectChecksums` or `partSizes` call. */
 export interface ControlFault {
   readonly before?: Promise<void> | undefined;
   /** Thrown instead of asking the inner store. */
@@ -102,9 +102,18 @@ export class FaultyObjectStore implements ObjectStore {
     return this.#inner.head(key, signal);
   }
 
-  async wholeChecksum(version: ObjectVersion, signal?: AbortSignal): Promise<WholeChecksum | undefined> {
+  async objectChecksums(version: ObjectVersion, signal?: AbortSignal): Promise<ObjectChecksums> {
     await this.#control({ operation: 'checksum', key: version.key }, signal);
-    return this.#inner.wholeChecksum(version, signal);
+    return this.#inner.objectChecksums(version, signal);
+  }
+
+  async partSizes(
+    version: ObjectVersion,
+    parts: number,
+    signal?: AbortSignal,
+  ): Promise<readonly number[] | undefined> {
+    await this.#control({ operation: 'checksum', key: version.key }, signal);
+    return this.#inner.partSizes(version, parts, signal);
   }
 
   async fetchPart(

@@ -8,24 +8,25 @@
  */
 import { createHash } from 'node:crypto';
 import { ObjectStoreError } from '../../src/object-store/errors.js';
+import { NO_CHECKSUMS } from '../../src/object-store/object-checksums.js';
 import type {
   ByteRange,
   FetchOptions,
   ListPage,
   ListRequest,
+  ObjectChecksums,
   ObjectInfo,
   ObjectStore,
   ObjectStoreStats,
   ObjectVersion,
   PartOutcome,
   PartSink,
-  WholeChecksum,
 } from '../../src/object-store/object-store.js';
 import { assert } from '../../src/runtime/assert.js';
 import type { CrcKind } from '../../src/runtime/crc.js';
 import { fillPattern } from '../../src/runtime/pattern.js';
 import { resolvedBeforeAbort } from './abortable.js';
-import { serverCrcOf } from './plain-crc.js';
+import { crcHex, serverCrcOf } from './plain-crc.js';
 
 /** Bytes made of pattern `seed`. */
 export interface PatternContent {
@@ -157,12 +158,22 @@ export class MemoryObjectStore implements ObjectStore {
     return this.#objects.get(key)?.info;
   }
 
-  async wholeChecksum(version: ObjectVersion, signal?: AbortSignal): Promise<WholeChecksum | undefined> {
+  async objectChecksums(version: ObjectVersion, signal?: AbortSignal): Promise<ObjectChecksums> {
     await this.#beginControl('head', signal);
     const object = this.#objects.get(version.key);
-    if (object?.checksum === undefined || object.info.etag !== version.etag) return undefined;
+    if (object?.checksum === undefined || object.info.etag !== version.etag) return NO_CHECKSUMS;
     const bytes = object.read(0, object.info.size);
-    return { kind: object.checksum, value: await serverCrcOf(object.checksum, bytes) };
+    const value = crcHex(object.checksum, await serverCrcOf(object.checksum, bytes));
+    return { digests: [{ kind: object.checksum, value }], etag: undefined };
+  }
+
+  async partSizes(
+    version: ObjectVersion,
+    parts: number,
+    signal?: AbortSignal,
+  ): Promise<number[] | undefined> {
+    await this.#beginControl('head', signal);
+    return parts === 1 ? [version.size] : undefined;
   }
 
   async fetchPart(

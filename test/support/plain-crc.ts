@@ -28,3 +28,8 @@ export async function serverCrcOf(kind: CrcKind, bytes: Uint8Array): Promise<big
   sum.update(bytes);
   return BigInt(`0x${Buffer.from(await sum.digest(), 'base64').toString('hex')}`);
 }
+
+/** As checksums are told: see `ObjectDigest`. */
+export function crcHex(kind: CrcKind, crc: bigint): string {
+  return crc.toString(16).padStart(kind === 'crc64nvme' ? 16 : 8, '0');
+}

@@ -7,8 +7,8 @@ import {
   S3Client,
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
-import type { ChecksumAlgorithm } from '@aws-sdk/client-s3';
-import type { CrcKind } from '../../src/runtime/crc.js';
+import type { ChecksumAlgorithm, ChecksumType } from '@aws-sdk/client-s3';
+import type { DigestKind } from '../../src/object-store/object-store.js';
 
 export interface S3WriterOptions {
   readonly endpointUrl: string;
@@ -29,22 +29,34 @@ export class S3Writer {
   }
 
   /** @param checksum default: the SDK's choice */
-  async put(key: string, body: Uint8Array, checksum?: CrcKind): Promise<void> {
+  async put(key: string, body: Uint8Array, checksum?: DigestKind): Promise<void> {
     const ChecksumAlgorithm = checksum?.toUpperCase() as ChecksumAlgorithm | undefined;
     await this.#client.send(
       new PutObjectCommand({ Bucket: this.#bucket, Key: key, Body: body, ChecksumAlgorithm }),
     );
   }
 
-  /** As one multipart upload; every part but the last needs 5 MiB. */
-  async putParts(key: string, parts: readonly Uint8Array[]): Promise<void> {
+  /**
+   * As one multipart upload; every part but the last needs 5 MiB.
+   * @param checksum of the parts, and of the whole where it is a CRC; default: the SDK's choice
+   */
+  async putParts(
+    key: string,
+    parts: readonly Uint8Array[],
+    checksum: { readonly ChecksumAlgorithm?: ChecksumAlgorithm; readonly ChecksumType?: ChecksumType } = {},
+  ): Promise<void> {
     const target = { Bucket: this.#bucket, Key: key };
-    const { UploadId } = await this.#client.send(new CreateMultipartUploadCommand(target));
+    const { UploadId } = await this.#client.send(
+      new CreateMultipartUploadCommand({ ...target, ...checksum }),
+    );
+    const { ChecksumAlgorithm } = checksum;
     const upload = { ...target, UploadId };
     const uploaded = [];
     for (const [index, Body] of parts.entries()) {
       const PartNumber = index + 1;
-      const { ETag } = await this.#client.send(new UploadPartCommand({ ...upload, PartNumber, Body }));
+      const { ETag } = await this.#client.send(
+        new UploadPartCommand({ ...upload, PartNumber, Body, ChecksumAlgorithm }),
+      );
       uploaded.push({ PartNumber, ETag });
     }
     await this.#client.send(

@@ -12,6 +12,7 @@ import type { DirectReads } from '../../src/file/direct-reads.js';
 import type { FormatProbe } from '../../src/formats/load-plan.js';
 import type { LocalFile } from '../../src/file/sparse-file.js';
 import { TempFileStores } from '../../src/file/temp-file-stores.js';
+import { NO_CHECKSUMS } from '../../src/object-store/object-checksums.js';
 import type { ObjectStore } from '../../src/object-store/object-store.js';
 import { Slots } from '../../src/object-store/slots.js';
 import { silentLogger } from '../../src/observability/logger.js';
@@ -83,14 +84,21 @@ export function createStores(objectStore: ObjectStore, options: HarnessOptions =
   return { stores, metrics, reads, scheduler, clock };
 }
 
+/** A server that keeps no checksums. */
+export const NO_SUMS: ChecksumDeps['server'] = {
+  objectChecksums: async () => NO_CHECKSUMS,
+  partSizes: async () => undefined,
+};
+
 /** As a machine without the addon has them: CRC64NVME cannot be compared. */
 export function checksumDeps(
-  objectStore: Pick<ObjectStore, 'wholeChecksum'>,
+  server: ChecksumDeps['server'],
   changes: Partial<ChecksumDeps> = {},
 ): ChecksumDeps {
   return {
     functions: checksumFunctions(undefined),
-    wholeChecksum: (version, signal) => objectStore.wholeChecksum(version, signal),
+    server,
+    verify: 'crc',
     asking: new Slots(1),
     summing: new Slots(1),
     ...changes,
