@@ -14,7 +14,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['cache'],
   ['download'],
   ['file'],
-  ['filesystem'],
+  ['filesystem', 'requests'],
   ['fuse'],
   ['config'],
   ['engine.ts'],

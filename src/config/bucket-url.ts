@@ -15,13 +15,25 @@ const KEY_BYTES_MAX = 1024;
  * @throws ConfigError
  */
 export function parseBucketUrl(text: string): BucketUrl {
+  const { bucket, key } = parseObjectUrl(text);
+  return { bucket, prefix: normalizePrefix(key, text) };
+}
+
+export interface ObjectUrl {
+  readonly bucket: string;
+  /** '' for the bucket itself. */
+  readonly key: string;
+}
+
+/** `s3://BUCKET[/KEY]`, the key as it stands. @throws ConfigError */
+export function parseObjectUrl(text: string): ObjectUrl {
   const [, rest] = /^s3:\/\/(.*)$/is.exec(text) ?? [];
   if (rest === undefined)
     throw new ConfigError(`expected s3://BUCKET[/PREFIX], got ${shown(text)}${schemeHint(text)}`);
   const slash = rest.indexOf('/');
   const bucket = slash < 0 ? rest : rest.slice(0, slash);
   checkBucket(bucket, text);
-  return { bucket, prefix: normalizePrefix(slash < 0 ? '' : rest.slice(slash + 1), text) };
+  return { bucket, key: slash < 0 ? '' : rest.slice(slash + 1) };
 }
 
 export function formatBucketUrl({ bucket, prefix }: BucketUrl): string {

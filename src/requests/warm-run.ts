@@ -1,0 +1,160 @@
+/**
+ * Has objects in the cache: fills several at a time, tells of each, goes on when one fails. What is there already costs
+ * a look; so a run that was interrupted is continued by the same one again. Serves `warm`, and the filling half of `pin`.
+ */
+import type { Clock } from '../runtime/clock.js';
+import { asError } from '../runtime/assert.js';
+import { ContentError } from '../file/content.js';
+import { versionIdentity } from '../object-store/object-store.js';
+import type { ObjectInfo, ObjectVersion } from '../object-store/object-store.js';
+import type { PinnableCache } from './cached-objects.js';
+import type { FileMessage, Send } from './messages.js';
+import type { Bucket } from './select.js';
+import { fetchedOf } from './tally.js';
+import type { Tally, Work } from './tally.js';
+
+/** Has all of a version in the cache; see file/temp-file-stores.ts. @throws ContentError */
+export type Fill = (
+  version: ObjectVersion,
+  options: { readonly signal: AbortSignal; readonly onProgress: (arrivedBytes: number) => void },
+) => Promise<void>;
+
+/** Gives the objects one by one; undefined: no more. */
+export interface ObjectSource {
+  /** All objects were found: their totals are known. */
+  readonly isComplete: boolean;
+  take(): Promise<ObjectInfo | undefined>;
+}
+
+export interface WarmRunDeps {
+  readonly bucket: Bucket;
+  readonly fill: Fill;
+  readonly cache: Pick<PinnableCache, 'list'>;
+  readonly clock: Clock;
+  readonly send: Send;
+  /** Nobody wants the rest. */
+  readonly signal: AbortSignal;
+}
+
+/** Bars that move smoothly, and no more than a client can read. */
+const PROGRESS_MS = 100;
+/** Objects that are replaced faster than they are fetched are not run after. */
+const VERSIONS_TRIED_MAX = 3;
+
+export class WarmRun {
+  readonly #deps: WarmRunDeps;
+  readonly #tally: Tally;
+  readonly #source: ObjectSource;
+  /** Versions that were all there. */
+  readonly #done = new Set<string>();
+  #isTelling = false;
+
+  /** @param tally counts the objects of `source` as they are found */
+  constructor(deps: WarmRunDeps, source: ObjectSource, tally: Tally) {
+    this.#deps = deps;
+    this.#source = source;
+    this.#tally = tally;
+  }
+
+  /**
+   * Resolves when all is done or the signal was aborted; what failed was told.
+   * @throws ObjectStoreError, RequestError: what the source threw; nothing is under way any more then
+   */
+  async run(filesAtOnceMax: number): Promise<void> {
+    const failed = new AbortController();
+    const signal = AbortSignal.any([this.#deps.signal, failed.signal]);
+    const work = async () => {
+      try {
+        await this.#work(signal);
+      } catch (error) {
+        failed.abort();
+        throw error;
+      }
+    };
+    const cancelTimer = this.#tellNowAndThen();
+    const ends = await Promise.allSettled(Array.from({ length: filesAtOnceMax }, work));
+    cancelTimer();
+    for (const end of ends) if (end.status === 'rejected') throw asError(end.reason);
+    this.#tally.lost(this.#done.size - this.#stillThere());
+  }
+
+  /** What was filled first may have been evicted for what was filled last. */
+  #stillThere(): number {
+    const { endpoint, bucket } = this.#deps.bucket;
+    const complete = this.#deps.cache.list({ endpoint, bucket, state: 'complete' });
+    return complete.filter((object) => this.#done.has(versionIdentity(object))).length;
+  }
+
+  async #work(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const object = await this.#source.take();
+      if (object === undefined) return;
+      const work = this.#tally.begin(object);
+      const message = await this.#fill(object, work, signal);
+      if (message === undefined) return this.#tally.drop(work);
+      this.#tally.end(work, message);
+      await this.#deps.send(message);
+    }
+  }
+
+  /** Undefined when it was given up because nobody wants it any more. */
+  async #fill(object: ObjectInfo, work: Work, signal: AbortSignal): Promise<FileMessage | undefined> {
+    const { key } = object;
+    let current: ObjectInfo | undefined = object;
+    let problem = '';
+    for (let tried = 0; tried < VERSIONS_TRIED_MAX; tried += 1) {
+      try {
+        await this.#fillVersion(current, work, signal);
+        const bytesFetched = fetchedOf(work);
+        const result = bytesFetched === 0 ? 'cached' : 'fetched';
+        return { event: 'file', key, size: current.size, result, bytesFetched };
+      } catch (error) {
+        if (signal.aborted) return undefined;
+        if (!(error instanceof ContentError)) throw error;
+        problem = error.message;
+        if (error.code !== 'stale') break;
+        current = await this.#deps.bucket.head(key, signal);
+        if (current === undefined) break;
+      }
+    }
+    return {
+      event: 'file',
+      key,
+      size: object.size,
+      result: 'failed',
+      bytesFetched: fetchedOf(work),
+      problem,
+    };
+  }
+
+  async #fillVersion({ key, etag, size }: ObjectInfo, work: Work, signal: AbortSignal): Promise<void> {
+    if (size === 0) return;
+    const {
+      fill,
+      bucket: { endpoint, bucket },
+    } = this.#deps;
+    const version = { endpoint, bucket, key, etag, size };
+    const onProgress = (arrivedBytes: number) => {
+      work.found ??= arrivedBytes;
+      work.arrived = arrivedBytes;
+    };
+    await fill(version, { signal, onProgress });
+    this.#done.add(versionIdentity(version));
+  }
+
+  #tellNowAndThen(): () => void {
+    let cancel = () => {};
+    const tell = () => {
+      cancel = this.#deps.clock.after(PROGRESS_MS, tell);
+      // A client that has not taken the last one needs no further ones yet.
+      if (this.#isTelling) return;
+      this.#isTelling = true;
+      const told = this.#deps.send(this.#tally.progress(this.#source.isComplete));
+      void told.finally(() => {
+        this.#isTelling = false;
+      });
+    };
+    cancel = this.#deps.clock.after(PROGRESS_MS, tell);
+    return () => cancel();
+  }
+}
