@@ -26,14 +26,8 @@ Range range_of(const Napi::CallbackInfo& info) {
   return {static_cast<uint64_t>(integer(info, 1, 0, end - 1)), static_cast<uint64_t>(end)};
 }
 
-// What a buffer of JavaScript holds, until it is detached or collected, or its environment ends.
-using Hold = std::shared_ptr<FileMapping>;
-
-void let_go(Hold& hold) {
-  if (!hold) return;
-  FileMappings::shared().remove(*hold);
-  hold.reset();
-}
+// What the mapping is called when its buffer was collected, or its environment ends; gone when it was given back before.
+using Collected = std::weak_ptr<FileMapping>;
 
 class ChecksumWorker : public Napi::AsyncWorker {
  public:
@@ -76,18 +70,17 @@ Napi::Value map_file(const Napi::CallbackInfo& info) {
   auto mapping = FileMapping::map(descriptor(info), static_cast<uint64_t>(offset), static_cast<size_t>(bytes), error);
   if (!mapping) throw errno_error(env, "mmap", error);
   FileMappings::shared().add(mapping);
-  auto* data = mapping->data();
-  auto* hold = new Hold(std::move(mapping));
+  auto* collected = new Collected(mapping);
   napi_value buffer = nullptr;
   const auto finalize = [](napi_env, void*, void* hint) {
-    auto* finished = static_cast<Hold*>(hint);
-    let_go(*finished);
-    delete finished;
+    auto* collected = static_cast<Collected*>(hint);
+    if (const auto mapping = collected->lock()) FileMappings::shared().remove(*mapping);
+    delete collected;
   };
   const napi_status status =
-      napi_create_external_arraybuffer(env, data, static_cast<size_t>(bytes), finalize, hold, &buffer);
+      napi_create_external_arraybuffer(env, mapping->data(), mapping->bytes(), finalize, collected, &buffer);
   if (status == napi_ok) return {env, buffer};
-  finalize(env, data, hold);
+  finalize(env, nullptr, collected);
   throw Napi::Error::New(env, "this runtime has no buffers of memory that is not its own");
 }
 

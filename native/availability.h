@@ -1,8 +1,11 @@
 // Which bytes of a local file are there: the native reader of the shared memory that runtime/availability.ts describes and
-// writes. Whatever `has` says was written to the file before; it stays so.
+// writes. Whatever `has` says was written to the file before. It stays so unless it is cleared, which raises `generation`
+// before the bytes are taken out of the file: whoever loads the generation, asks `has`, reads, and finds the generation as
+// it was, has read what was there.
 //
-// Layout (little endian): 0 int64 contiguous bytes · 8 int64 arrived bytes · 16 int64 size · 24 int32 log2 of the page
-// size · 64 the bitmap, one bit per page, page p in bit p % 32 of 32-bit word p / 32.
+// Layout (little endian): 0 uint64 contiguous bytes in the lower 48 bits, how often was cleared above them · 8 int64 arrived
+// bytes · 16 int64 size · 24 int32 log2 of the page size · 28 int32 generation · 64 the bitmap, one bit per page, page p in
+// bit p % 32 of 32-bit word p / 32.
 #pragma once
 
 #include <atomic>
@@ -15,6 +18,7 @@ namespace sluice {
 class Availability {
  public:
   static constexpr size_t kHeaderBytes = 64;
+  static constexpr uint64_t kSizeMax = (1ull << 48) - 1;
 
   // `memory` is 8-byte aligned and outlives this. False from `valid` when it does not hold what it says.
   Availability(uint8_t* memory, size_t bytes) : memory_(memory), bytes_(bytes) {
@@ -25,13 +29,14 @@ class Availability {
 
   bool valid() const {
     if (bytes_ < kHeaderBytes || (reinterpret_cast<uintptr_t>(memory_) & 7) != 0) return false;
-    if (page_log2_ < 12 || page_log2_ > 40 || size_ > (1ull << 53)) return false;
+    if (page_log2_ < 12 || page_log2_ > 40 || size_ > kSizeMax) return false;
     const uint64_t words = (pages() + 31) / 32;
     return (bytes_ - kHeaderBytes) / 4 >= words;
   }
 
   uint64_t size() const { return size_; }
-  uint64_t contiguous() const { return static_cast<uint64_t>(counter(0)); }
+  uint64_t contiguous() const { return static_cast<uint64_t>(counter(0)) & kSizeMax; }
+  uint32_t generation() const { return static_cast<uint32_t>(word(28)); }
   bool complete() const { return contiguous() == size_; }
 
   // Every byte of [start, end) is in the file; 0 ≤ start < end ≤ size.

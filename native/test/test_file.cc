@@ -26,38 +26,47 @@ SharedAvailability::SharedAvailability(uint64_t size)
   std::memcpy(memory() + 24, &page_log2, 4);
 }
 
+std::atomic_ref<uint32_t> SharedAvailability::word_of(uint64_t page) const {
+  return std::atomic_ref<uint32_t>(*reinterpret_cast<uint32_t*>(memory() + Availability::kHeaderBytes + page / 32 * 4));
+}
+
+std::atomic_ref<uint64_t> SharedAvailability::prefix() const {
+  return std::atomic_ref<uint64_t>(*reinterpret_cast<uint64_t*>(memory()));
+}
+
 void SharedAvailability::publish(uint64_t start, uint64_t end) {
   CHECK(start % kPageBytes == 0 && start < end && end <= size_);
-  mark(start / kPageBytes, end == size_ ? pages_ : end / kPageBytes);
+  const uint64_t end_page = end == size_ ? pages_ : end / kPageBytes;
+  for (uint64_t page = start / kPageBytes; page < end_page; ++page) word_of(page).fetch_or(1u << (page % 32));
   advance(start, end);
 }
 
-uint32_t SharedAvailability::load_word(uint64_t page) const {
-  auto* word = reinterpret_cast<uint32_t*>(memory() + Availability::kHeaderBytes + page / 32 * 4);
-  return std::atomic_ref<uint32_t>(*word).load();
-}
-
-void SharedAvailability::mark(uint64_t first_page, uint64_t end_page) {
-  for (uint64_t page = first_page; page < end_page; ++page) {
-    auto* word = reinterpret_cast<uint32_t*>(memory() + Availability::kHeaderBytes + page / 32 * 4);
-    std::atomic_ref<uint32_t>(*word).fetch_or(1u << (page % 32));
-  }
+void SharedAvailability::clear(uint64_t start, uint64_t end) {
+  CHECK(start % kPageBytes == 0 && (end % kPageBytes == 0 || end == size_) && start < end && end <= size_);
+  for (uint64_t page = start / kPageBytes; page < (end + kPageBytes - 1) / kPageBytes; ++page)
+    word_of(page).fetch_and(~(1u << (page % 32)));
+  uint64_t seen = prefix().load();
+  const auto lowered = [&] {
+    const uint64_t bytes = seen & Availability::kSizeMax;
+    return seen + Availability::kSizeMax + 1 - bytes + std::min(bytes, start);
+  };
+  while (!prefix().compare_exchange_weak(seen, lowered())) continue;
+  std::atomic_ref<uint32_t>(*reinterpret_cast<uint32_t*>(memory() + 28)).fetch_add(1);
 }
 
 void SharedAvailability::advance(uint64_t start, uint64_t end) {
-  std::atomic_ref<int64_t> counter(*reinterpret_cast<int64_t*>(memory()));
   for (;;) {
-    int64_t seen = counter.load();
-    const auto prefix = static_cast<uint64_t>(seen);
-    uint64_t reached = start <= prefix ? std::max(prefix, end) : prefix;
+    uint64_t seen = prefix().load();
+    const uint64_t bytes = seen & Availability::kSizeMax;
+    uint64_t reached = start <= bytes ? std::max(bytes, end) : bytes;
     reached = std::max(reached, std::min(first_missing_page(reached / kPageBytes) * kPageBytes, size_));
-    if (reached == prefix) return;
-    counter.compare_exchange_strong(seen, static_cast<int64_t>(reached));
+    if (reached == bytes) return;
+    prefix().compare_exchange_strong(seen, seen + reached - bytes);
   }
 }
 
 uint64_t SharedAvailability::first_missing_page(uint64_t from) const {
-  while (from < pages_ && (load_word(from) >> (from % 32) & 1) != 0) ++from;
+  while (from < pages_ && (word_of(from).load() >> (from % 32) & 1) != 0) ++from;
   return from;
 }
 

@@ -29,10 +29,12 @@ class SharedAvailability {
 
   // `start` lies on a page boundary; end ≤ size. Any number of threads.
   void publish(uint64_t start, uint64_t end);
+  // `end` lies on a page boundary, too, or is the size. Nobody publishes these pages meanwhile.
+  void clear(uint64_t start, uint64_t end);
 
  private:
-  uint32_t load_word(uint64_t page) const;
-  void mark(uint64_t first_page, uint64_t end_page);
+  std::atomic_ref<uint32_t> word_of(uint64_t page) const;
+  std::atomic_ref<uint64_t> prefix() const;
   void advance(uint64_t start, uint64_t end);
   uint64_t first_missing_page(uint64_t from) const;
 

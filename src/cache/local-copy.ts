@@ -8,6 +8,7 @@
  */
 import type { Availability } from '../runtime/availability.js';
 import type { BlockChecksums } from '../runtime/block-checksums.js';
+import type { SharedMemory } from '../runtime/shared-memory.js';
 import type { ObjectVersion } from '../object-store/object-store.js';
 
 export type CopyRole =
@@ -40,26 +41,10 @@ export type CopyVerdict =
   | 'none'
   | 'matches';
 
-/** Where the memory of a copy lies, as a message to worker threads. */
-export type SharedMemory =
-  | {
-      readonly kind: 'shared';
-      readonly availability: SharedArrayBuffer;
-      readonly checksums: SharedArrayBuffer;
-    }
-  | {
-      readonly kind: 'mapped';
-      /** Of the map file; valid until the copy is released. */
-      readonly descriptor: number;
-      readonly availabilityAt: number;
-      readonly availabilityBytes: number;
-      readonly checksumsAt: number;
-      readonly checksumsBytes: number;
-    };
-
 export interface CopyMemory {
   readonly availability: Availability;
   readonly checksums: BlockChecksums;
+  /** Where it lies, for worker threads; a mapped one's descriptor is valid until the copy is released. */
   shared(): SharedMemory;
 }
 

@@ -10,6 +10,8 @@ import { asError } from '../runtime/assert.js';
 import { Availability } from '../runtime/availability.js';
 import { BlockChecksums } from '../runtime/block-checksums.js';
 import type { Logger } from '../observability/logger.js';
+import { sharedMemoryOf } from '../runtime/shared-memory.js';
+import type { SharedMemory } from '../runtime/shared-memory.js';
 import type { ObjectVersion } from '../object-store/object-store.js';
 import type { CopyMemory, CopySource, CopyTrust, CopyVerdict, LocalCopy, TakeOver } from './local-copy.js';
 
@@ -23,9 +25,8 @@ export class TransientMemory implements CopyMemory {
     this.checksums = BlockChecksums.create(size);
   }
 
-  shared() {
-    const { availability, checksums } = this;
-    return { kind: 'shared', availability: availability.buffer, checksums: checksums.buffer } as const;
+  shared(): SharedMemory {
+    return sharedMemoryOf(this);
   }
 }
 

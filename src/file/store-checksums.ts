@@ -117,9 +117,9 @@ export class StoreChecksums {
     return this.#result;
   }
 
-  /** The shared memory of the BlockChecksums, for those who write the file from another thread. */
-  get buffer(): SharedArrayBuffer {
-    return this.#blocks.buffer;
+  /** For those who write the file from another thread. */
+  get blocks(): BlockChecksums {
+    return this.#blocks;
   }
 
   /** Bytes were published. */

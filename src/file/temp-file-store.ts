@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { assert, asError, unreachable } from '../runtime/assert.js';
 import { Deferred } from '../runtime/deferred.js';
 import type { ByteRange } from '../runtime/range.js';
+import { sharedMemoryOf } from '../runtime/shared-memory.js';
 import type { ReadTrace } from '../observability/read-trace.js';
 import type { StoreStatus } from '../observability/status-report.js';
 import type { ObjectVersion } from '../object-store/object-store.js';
@@ -285,9 +286,8 @@ export class TempFileStore implements DownloadTarget {
     this.#direct?.attach();
     return {
       ...this.#storeFile.lend(),
-      availability: this.availability.buffer,
+      memory: sharedMemoryOf({ availability: this.availability, checksums: this.#checksums.blocks }),
       nativeFile: this.#direct?.file.id,
-      checksums: this.#checksums.buffer,
     };
   }
 

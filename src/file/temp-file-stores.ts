@@ -69,7 +69,7 @@ export class TempFileStores implements ContentSource {
       maxSize: Math.max(1, options.cacheBytesMax),
       sizeCalculation: ({ store }) => Math.max(1, store.availability.arrivedBytes),
       disposeAfter: ({ store }, _identity, reason) => {
-        this.#idleBitmapBytes -= store.availability.buffer.byteLength;
+        this.#idleBitmapBytes -= store.availability.memory.byteLength;
         if (reason === 'evict') store.close();
       },
     });
@@ -227,7 +227,7 @@ export class TempFileStores implements ContentSource {
       store.close();
       return;
     }
-    this.#idleBitmapBytes += store.availability.buffer.byteLength;
+    this.#idleBitmapBytes += store.availability.memory.byteLength;
     this.#idle.set(identity, entry);
     while (this.#idleBitmapBytes > IDLE_BITMAP_BYTES_MAX) this.#evictOne();
   }

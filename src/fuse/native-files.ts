@@ -33,7 +33,8 @@ export class NativeFiles implements DirectReads {
   }
 
   open(availability: Availability, listener: DirectReadListener): DirectFile {
-    const id = this.#addon.openFile(new Int32Array(availability.buffer));
+    const { buffer, byteOffset, byteLength } = availability.memory;
+    const id = this.#addon.openFile(new Int32Array(buffer, byteOffset, byteLength / 4));
     assert(!this.#listeners.has(id), `file ${id} is new`);
     this.#listeners.set(id, listener);
     const assertOpen = () => assert(this.#listeners.get(id) === listener, `file ${id} is open`);

@@ -8,6 +8,7 @@
  */
 import type { NativeFileId } from '../native.js';
 import type { ByteRange } from '../runtime/range.js';
+import type { SharedMemory } from '../runtime/shared-memory.js';
 import type { ObjectStoreError } from './errors.js';
 import type { ObjectChecksums } from './object-checksums.js';
 
@@ -90,12 +91,10 @@ export interface PartSink {
 export interface LocalPlace {
   /** Open for reading and writing until `release`. */
   readonly descriptor: number;
-  /** Shared memory of the file's `Availability`: whoever wrote publishes there what is in the file. */
-  readonly availability: SharedArrayBuffer;
+  /** Where whoever wrote publishes what is in the file, and its checksums. Others may attach to it until `release`. */
+  readonly memory: SharedMemory;
   /** Told natively of what was published (`NativeAddon.filePublished`), where a session reads the file by itself. */
   readonly nativeFile: NativeFileId | undefined;
-  /** Shared memory of the file's `BlockChecksums`. */
-  readonly checksums: SharedArrayBuffer | undefined;
   /** All bytes of the part up to `end` are in the file and published. Called soon after, not for each advance. */
   advanced(end: number): void;
   /** Writing failed, with an error of the system. Returns when another attempt may succeed. @throws what `write` would */

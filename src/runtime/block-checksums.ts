@@ -1,5 +1,5 @@
 /**
- * The checksums of one object's blocks, in memory that its writers' threads share: CRC32C of each block, and the CRC that
+ * The checksums of one object's blocks, in memory that threads share, or a mapped file: CRC32C of each block, and the CRC that
  * the object itself has, when it has one, of which the blocks' give the whole object's. Written by block-checksummer.ts.
  *
  * Promises: a value is there before its known bit says so, and is not written again unless it was forgotten: bits are
@@ -25,8 +25,8 @@ const HEADER_BYTES = 64;
 const OWN_KINDS: readonly (CrcKind | undefined)[] = [undefined, 'crc32', 'crc32c', 'crc64nvme'];
 
 export class BlockChecksums {
-  /** The shared memory itself, to hand to other threads: `BlockChecksums.attach`. */
-  readonly buffer: SharedArrayBuffer;
+  /** The memory itself, shared with other threads, or a mapped file. */
+  readonly memory: Uint8Array;
   /** Bytes of the object. */
   readonly size: number;
   readonly blocks: number;
@@ -36,32 +36,57 @@ export class BlockChecksums {
   readonly #ownKnown: Int32Array;
   readonly #crc32cKnown: Int32Array;
 
-  private constructor(buffer: SharedArrayBuffer) {
-    this.buffer = buffer;
-    this.size = Number(new BigInt64Array(buffer, 0, 1)[0]);
+  private constructor(memory: Uint8Array) {
+    const { buffer, byteOffset } = memory;
+    this.memory = memory;
+    this.size = Number(new BigInt64Array(buffer, byteOffset, 1)[0]);
     this.blocks = Math.ceil(this.size / BLOCK_BYTES);
     const words = Math.ceil(this.blocks / 32);
-    const crc32cAt = HEADER_BYTES + this.blocks * 8;
+    const crc32cAt = byteOffset + HEADER_BYTES + this.blocks * 8;
     const knownAt = crc32cAt + this.blocks * 4;
-    this.#kind = new Int32Array(buffer, 8, 1);
-    this.#own = new BigUint64Array(buffer, HEADER_BYTES, this.blocks);
+    this.#kind = new Int32Array(buffer, byteOffset + 8, 1);
+    this.#own = new BigUint64Array(buffer, byteOffset + HEADER_BYTES, this.blocks);
     this.#crc32c = new Uint32Array(buffer, crc32cAt, this.blocks);
     this.#ownKnown = new Int32Array(buffer, knownAt, words);
     this.#crc32cKnown = new Int32Array(buffer, knownAt + words * 4, words);
   }
 
-  /** @param size bytes of the object, 0 to 2^53 - 1. Memory is taken from the machine as blocks become known. */
+  /** In memory that threads share, which is taken from the machine as blocks become known. */
   static create(size: number): BlockChecksums {
-    assert(Number.isSafeInteger(size) && size >= 0, `object size ${size} is not a safe integer`);
-    const blocks = Math.ceil(size / BLOCK_BYTES);
-    const buffer = new SharedArrayBuffer(HEADER_BYTES + blocks * 12 + Math.ceil(blocks / 32) * 8);
-    new BigInt64Array(buffer, 0, 1)[0] = BigInt(size);
-    return new BlockChecksums(buffer);
+    return BlockChecksums.begin(new Uint8Array(new SharedArrayBuffer(BlockChecksums.bytesFor(size))), size);
   }
 
-  /** The same checksums, seen from another thread. */
-  static attach(buffer: SharedArrayBuffer): BlockChecksums {
-    return new BlockChecksums(buffer);
+  /** How much memory an object of so many bytes needs. */
+  static bytesFor(size: number): number {
+    assert(Number.isSafeInteger(size) && size >= 0, `object size ${size} is not a safe integer`);
+    const blocks = Math.ceil(size / BLOCK_BYTES);
+    return HEADER_BYTES + blocks * 12 + Math.ceil(blocks / 32) * 8;
+  }
+
+  /** New ones in memory of zeros, 8-byte aligned and of `bytesFor` the size. */
+  static begin(memory: Uint8Array, size: number): BlockChecksums {
+    assert(memory.byteLength === BlockChecksums.bytesFor(size), `${memory.byteLength} bytes of memory`);
+    new BigInt64Array(memory.buffer, memory.byteOffset, 1)[0] = BigInt(size);
+    return new BlockChecksums(memory);
+  }
+
+  /** The same checksums, seen from another thread or process. @throws when the memory holds none */
+  static attach(memory: Uint8Array): BlockChecksums {
+    assert(memory.byteLength >= HEADER_BYTES, `${memory.byteLength} bytes of memory`);
+    const [size] = new BigInt64Array(memory.buffer, memory.byteOffset, 1);
+    assert(BlockChecksums.holds(memory, Number(size)), 'memory of checksums');
+    return new BlockChecksums(memory);
+  }
+
+  /** The memory was begun as that of an object of this size. */
+  static holds(memory: Uint8Array, size: number): boolean {
+    if (memory.byteLength < HEADER_BYTES) return false;
+    const header = new DataView(memory.buffer, memory.byteOffset, HEADER_BYTES);
+    return (
+      header.getBigInt64(0, true) === BigInt(size) &&
+      header.getInt32(8, true) >>> 0 < OWN_KINDS.length &&
+      memory.byteLength === BlockChecksums.bytesFor(size)
+    );
   }
 
   /** Which CRC the object itself has; undefined as long as none is known. Any thread may see it later than another. */

@@ -39,5 +39,5 @@ t.test('close releases what is open, and what nobody wrote is no trouble', async
 t.test('threads get the memory itself', async (t) => {
   const copy = new PrivateCopies(t.testdir({}), silentLogger).acquire(version);
   const shared = copy.memory.shared();
-  t.equal(shared.kind === 'shared' && shared.availability, copy.memory.availability.buffer);
+  t.equal(shared.kind === 'shared' && shared.availability, copy.memory.availability.memory.buffer);
 });

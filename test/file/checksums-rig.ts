@@ -5,7 +5,6 @@ import type { ObjectChecksums, ObjectDigest, ObjectVersion } from '../../src/obj
 import { createLogger } from '../../src/observability/logger.js';
 import { Availability } from '../../src/runtime/availability.js';
 import { BlockChecksummer } from '../../src/runtime/block-checksummer.js';
-import { BlockChecksums } from '../../src/runtime/block-checksums.js';
 import type { CrcKind } from '../../src/runtime/crc.js';
 import { Deferred } from '../../src/runtime/deferred.js';
 import { fillPattern } from '../../src/runtime/pattern.js';
@@ -76,7 +75,7 @@ export class Rig {
   async arrive(start: number, end: number, transport: 'sums' | 'does not sum' = 'does not sum') {
     const part = this.bytes.subarray(start, end);
     await this.#file.write([part], start);
-    const blocks = BlockChecksums.attach(this.checksums.buffer);
+    const { blocks } = this.checksums;
     if (transport === 'sums')
       new BlockChecksummer(blocks, this.deps.functions, start).update(part, 0, part.length);
     this.availability.publish({ start, end });

@@ -29,7 +29,7 @@ t.test('the whole shared memory is registered, and the file until it is closed',
   file.attach(7);
   file.published();
   file.close();
-  const bytes = availability.buffer.byteLength;
+  const bytes = availability.memory.byteLength;
   t.same(addon.calls, [`open of ${bytes} bytes`, 'attach 1 7', 'published 1', 'close 1']);
   for (const use of [() => file.attach(7), () => file.published(), () => file.close()]) {
     t.throws(use, { message: /file 1 is open/ }, 'a bug of the caller');

@@ -7,6 +7,6 @@ import { startOverSocket } from './addon-rig.js';
 const addon = loadNativeAddon();
 const { kernel } = startOverSocket(addon);
 const { error } = kernel.init();
-const file = addon.openFile(new Int32Array(Availability.create(1000).buffer));
+const file = addon.openFile(new Int32Array(Availability.create(1000).memory.buffer));
 addon.filePublished(file);
 parentPort?.postMessage({ initError: error, file }, []);

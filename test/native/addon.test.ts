@@ -9,6 +9,8 @@ import type { Test } from 'tap';
 import { Availability } from '../../src/runtime/availability.js';
 import { loadNativeAddon, MODE_CACHED, NATIVE_STATS } from '../../src/native.js';
 import { fillPattern } from '../../src/runtime/pattern.js';
+import { attachSharedMemory } from '../../src/runtime/shared-memory.js';
+import { createMappedMemory } from '../support/mapped-memory.js';
 import { eventually } from '../support/processes.js';
 import { EVENT, startOverSocket } from './addon-rig.js';
 import { OPCODE } from './socket-kernel.js';
@@ -36,14 +38,14 @@ function stat(values: Float64Array, name: (typeof NATIVE_STATS)[number]): number
 }
 
 /** A file of pattern bytes, nothing of it published yet. */
-function patternFile(t: Test, size: number) {
+function patternFile(t: Test, size: number, availability = Availability.create(size)) {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-addon-'));
   t.teardown(() => rmSync(folder, { recursive: true }));
   const descriptor = openSync(join(folder, 'file'), 'w+');
   const bytes = fillPattern(new Uint8Array(size), 7, 0);
   writeSync(descriptor, bytes);
-  const availability = Availability.create(size);
-  const file = addon.openFile(new Int32Array(availability.buffer));
+  const { buffer, byteOffset, byteLength } = availability.memory;
+  const file = addon.openFile(new Int32Array(buffer, byteOffset, byteLength / 4));
   addon.attachFile(file, descriptor);
   closeSync(descriptor);
   return { file, availability, bytes };
@@ -52,7 +54,7 @@ function patternFile(t: Test, size: number) {
 t.test('bad arguments throw, and nothing happens', async (t) => {
   t.throws(() => addon.openFile(new Int32Array(3)), RangeError);
   t.throws(() => addon.openFile(new Uint8Array(64) as unknown as Int32Array), TypeError);
-  const tooShort = Availability.create(64 * MIB).buffer.slice(0, 128);
+  const tooShort = Availability.create(64 * MIB).memory.buffer.slice(0, 128);
   t.throws(
     () => addon.openFile(new Int32Array(tooShort)),
     RangeError,
@@ -66,7 +68,7 @@ t.test('bad arguments throw, and nothing happens', async (t) => {
   t.throws(() => addon.receiveDescriptor(NaN), RangeError);
   t.throws(() => addon.startSession({} as never), RangeError);
   t.throws(() => startOverSocket(addon, { descriptor: 999_999 }), /Bad file descriptor/);
-  const file = addon.openFile(new Int32Array(Availability.create(10).buffer));
+  const file = addon.openFile(new Int32Array(Availability.create(10).memory.buffer));
   t.throws(() => addon.attachFile(file, 999_999), /Bad file descriptor/, 'no such descriptor');
   addon.closeFile(file);
   t.throws(() => addon.closeFile(file), RangeError, 'closed already');
@@ -199,6 +201,32 @@ t.test('a read that the kernel repeats after its deadline shares the end of the 
   kernel.read(2, 9, 128 * 1024, 4096);
   t.equal(kernel.receive().error, 5);
   t.equal(parked(), 2, 'other bytes are waited for');
+  await session.stop();
+  kernel.close();
+  addon.closeFile(file);
+});
+
+t.test('a file whose availability is mapped is read on when JavaScript gives the mapping back', async (t) => {
+  const size = 3 * MIB;
+  const { memory } = createMappedMemory(t, addon, size);
+  const attached = attachSharedMemory(memory, addon);
+  const { file, bytes } = patternFile(t, size, attached.availability);
+  attached.availability.publish({ start: 0, end: MIB });
+  attached.release();
+  const { kernel, session, next } = startOverSocket(addon);
+  kernel.init();
+  kernel.send(OPCODE.open, 2, Buffer.alloc(8));
+  session.replyOpen((await next(EVENT.request)).readUInt32LE(8), 9, file, 0);
+  kernel.receive();
+  kernel.read(2, 9, 4096, 8192);
+  t.same(kernel.receive().body, Buffer.from(bytes.subarray(4096, 4096 + 8192)));
+  kernel.read(2, 9, MIB, 8192);
+  await next(EVENT.waiting);
+  const other = attachSharedMemory(memory, addon);
+  other.availability.publish({ start: MIB, end: 2 * MIB });
+  addon.filePublished(file);
+  t.same(kernel.receive().body, Buffer.from(bytes.subarray(MIB, MIB + 8192)), 'whoever published');
+  other.release();
   await session.stop();
   kernel.close();
   addon.closeFile(file);

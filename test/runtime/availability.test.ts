@@ -46,7 +46,7 @@ t.test('the prefix jumps over pages that came out of order, from the middle of a
 t.test('another view of the shared buffer sees the same', async (t) => {
   const availability = Availability.create(100 * PAGE);
   availability.publish({ start: 32 * PAGE, end: 64 * PAGE });
-  const other = Availability.attach(availability.buffer);
+  const other = Availability.attach(availability.memory);
   t.equal(other.size, 100 * PAGE);
   t.ok(other.has({ start: 32 * PAGE, end: 64 * PAGE }));
   other.publish({ start: 0, end: 32 * PAGE });

@@ -194,10 +194,10 @@ t.test('a worker thread fills the same checksums', async (t) => {
   checksums.expectKind('crc64nvme');
   const source = `
     const { workerData } = require('node:worker_threads');
-    const { modules, buffer, bytes } = workerData;
+    const { modules, memory, bytes } = workerData;
     Promise.all(modules.map((url) => import(url))).then(([native, functions, checksums, summer]) => {
       new summer.BlockChecksummer(
-        checksums.BlockChecksums.attach(buffer),
+        checksums.BlockChecksums.attach(memory),
         functions.checksumFunctions(native.loadNativeAddon()),
         0,
       ).update(bytes, 0, bytes.length);
@@ -208,7 +208,7 @@ t.test('a worker thread fills the same checksums', async (t) => {
     '../../src/runtime/block-checksums.js',
     '../../src/runtime/block-checksummer.js',
   ].map((name) => new URL(name, import.meta.url).href);
-  const worker = new Worker(source, { eval: true, workerData: { modules, buffer: checksums.buffer, bytes } });
+  const worker = new Worker(source, { eval: true, workerData: { modules, memory: checksums.memory, bytes } });
   const [status] = (await once(worker, 'exit')) as [number];
   t.equal(status, 0);
   t.equal(checksums.combined('crc64nvme'), await serverCrcOf('crc64nvme', bytes));

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import type { LocalPlace, PartSink } from '../../src/object-store/object-store.js';
 import { Availability } from '../../src/runtime/availability.js';
 import { BlockChecksums } from '../../src/runtime/block-checksums.js';
+import { sharedMemoryOf } from '../../src/runtime/shared-memory.js';
 
 export interface LendingSinkHooks {
   /** Called when bytes were reported, with those received so far. */
@@ -57,9 +58,8 @@ export class LendingSink implements PartSink {
     this.lent += 1;
     return {
       descriptor: this.#descriptor,
-      availability: this.availability.buffer,
+      memory: sharedMemoryOf(this),
       nativeFile: undefined,
-      checksums: this.checksums.buffer,
       advanced: (end) => {
         if (end < this.#end) throw new Error(`the part moved back from ${this.#end} to ${end}`);
         this.#end = end;

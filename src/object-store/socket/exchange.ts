@@ -8,11 +8,10 @@
  */
 import { writeSync } from 'node:fs';
 import { asError } from '../../runtime/assert.js';
-import { Availability } from '../../runtime/availability.js';
 import { BlockChecksummer } from '../../runtime/block-checksummer.js';
-import { BlockChecksums } from '../../runtime/block-checksums.js';
 import type { ChecksumFunctions } from '../../runtime/checksum-functions.js';
 import type { CancelTimer, Clock } from '../../runtime/clock.js';
+import type { AttachedMemory } from '../../runtime/shared-memory.js';
 import { judgeResponse, quoted } from '../part-response.js';
 import type { Connection, ConnectionUser } from './connection.js';
 import type { ConnectionPool } from './connection-pool.js';
@@ -41,8 +40,8 @@ export class Exchange implements ConnectionUser {
   position: number;
   readonly #message: FetchMessage;
   readonly #deps: ExchangeDeps;
-  readonly #availability: Availability;
-  readonly #summer: BlockChecksummer | undefined;
+  readonly #memory: AttachedMemory;
+  readonly #summer: BlockChecksummer;
   readonly #floor = new RateFloor();
   readonly #headReader = new HeadReader();
   #connection: Connection | undefined;
@@ -57,18 +56,16 @@ export class Exchange implements ConnectionUser {
   #cancelLook: CancelTimer | undefined;
   #ended = false;
 
-  constructor(message: FetchMessage, deps: ExchangeDeps) {
+  /** @param memory the file's, released at the end. */
+  constructor(message: FetchMessage, memory: AttachedMemory, deps: ExchangeDeps) {
     this.id = message.id;
     this.position = message.range.start;
     this.#end = message.range.end;
     this.#message = message;
     this.#deps = deps;
-    this.#availability = Availability.attach(message.availability);
-    const { checksums } = message;
-    this.#summer =
-      checksums &&
-      new BlockChecksummer(BlockChecksums.attach(checksums), deps.checksumFunctions, this.position);
-    const { pageBytes } = this.#availability;
+    this.#memory = memory;
+    this.#summer = new BlockChecksummer(memory.checksums, deps.checksumFunctions, this.position);
+    const { pageBytes } = memory.availability;
     // The bytes of its page before the part's were written by the attempt that this one resumes.
     this.#publishedPages = Math.floor(this.position / pageBytes) * pageBytes;
   }
@@ -171,7 +168,7 @@ export class Exchange implements ConnectionUser {
     try {
       this.#write(bytes, from, length);
       // Before publishing: who finds the file complete finds its blocks summed.
-      this.#summer?.update(bytes, from, from + length);
+      this.#summer.update(bytes, from, from + length);
     } catch (error) {
       const { message, code } = asError(error) as NodeJS.ErrnoException;
       return this.#finish({ kind: 'local', message, code });
@@ -191,8 +188,9 @@ export class Exchange implements ConnectionUser {
   }
 
   #publish(): void {
-    const { pageBytes } = this.#availability;
-    this.#availability.publish({ start: this.#publishedPages, end: this.position });
+    const { availability } = this.#memory;
+    const { pageBytes } = availability;
+    availability.publish({ start: this.#publishedPages, end: this.position });
     this.#publishedPages = Math.floor(this.position / pageBytes) * pageBytes;
     const { nativeFile } = this.#message;
     if (nativeFile !== undefined) this.#deps.filePublished(nativeFile);
@@ -205,6 +203,7 @@ export class Exchange implements ConnectionUser {
     const connection = this.#connection;
     this.#connection = undefined;
     if (connection !== undefined) this.#letGo(connection);
+    this.#memory.release();
     this.#deps.onEnded(this, outcome);
   }
 

@@ -3,6 +3,7 @@
  * worker; the worker answers each with exactly one `ended`, after which it touches neither the file nor the shared memory.
  */
 import type { ByteRange } from '../../runtime/range.js';
+import type { SharedMemory } from '../../runtime/shared-memory.js';
 import type { NativeFileId } from '../../native.js';
 import type { Origin } from '../presigned-get.js';
 
@@ -27,9 +28,8 @@ export interface FetchMessage {
   readonly etag: string;
   readonly size: number;
   readonly descriptor: number;
-  readonly availability: SharedArrayBuffer;
+  readonly memory: SharedMemory;
   readonly nativeFile: NativeFileId | undefined;
-  readonly checksums: SharedArrayBuffer | undefined;
   readonly stallTimeoutMs: number;
 }
 

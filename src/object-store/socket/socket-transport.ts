@@ -161,10 +161,10 @@ export class SocketTransport {
     });
     options.signal.addEventListener('abort', onAbort, { once: true });
     options.onCut?.((end) => post(worker, { kind: 'cut', id, end }));
-    const { descriptor, availability, nativeFile, checksums } = place;
+    const { descriptor, memory, nativeFile } = place;
     const { etag, size } = version;
     const { stallTimeoutMs } = options;
-    const file = { descriptor, availability, nativeFile, checksums };
+    const file = { descriptor, memory, nativeFile };
     const { origin } = request;
     const text = requestText(request, etag, range);
     post(worker, { kind: 'fetch', id, origin, request: text, range, etag, size, ...file, stallTimeoutMs });

@@ -3,18 +3,22 @@
  * at once, and progress a little later, for all fetches together: readers that wait natively hear of it without that.
  */
 import type { Clock } from '../../runtime/clock.js';
-import { unreachable } from '../../runtime/assert.js';
+import { asError, unreachable } from '../../runtime/assert.js';
 import type { ChecksumFunctions } from '../../runtime/checksum-functions.js';
+import type { AttachedMemory, MapsFiles } from '../../runtime/shared-memory.js';
+import { AttachedMemories } from './attached-memories.js';
 import { ConnectionPool } from './connection-pool.js';
 import type { ConnectionPoolOptions } from './connection-pool.js';
 import { Exchange } from './exchange.js';
 import type { ExchangeDeps } from './exchange.js';
-import type { FromWorker, ToWorker, WorkerOutcome } from './messages.js';
+import type { FetchMessage, FromWorker, ToWorker, WorkerOutcome } from './messages.js';
 
 export interface WorkerCoreDeps {
   readonly clock: Clock;
   readonly filePublished: (nativeFile: number) => void;
   readonly checksumFunctions: ChecksumFunctions;
+  /** Undefined without the addon: no file's memory is mapped then. */
+  readonly mapsFiles: MapsFiles | undefined;
   readonly post: (message: FromWorker) => void;
 }
 
@@ -24,6 +28,7 @@ const PROGRESS_INTERVAL_MS = 2;
 export class WorkerCore {
   readonly #deps: WorkerCoreDeps;
   readonly #pool: ConnectionPool;
+  readonly #memories: AttachedMemories;
   readonly #exchangeDeps: ExchangeDeps;
   readonly #exchanges = new Map<number, Exchange>();
   readonly #advanced = new Set<Exchange>();
@@ -31,6 +36,7 @@ export class WorkerCore {
   constructor(deps: WorkerCoreDeps, options: ConnectionPoolOptions) {
     this.#deps = deps;
     this.#pool = new ConnectionPool(deps.clock, options);
+    this.#memories = new AttachedMemories(deps.mapsFiles);
     this.#exchangeDeps = {
       clock: deps.clock,
       pool: this.#pool,
@@ -48,11 +54,8 @@ export class WorkerCore {
 
   handle(message: ToWorker): void {
     switch (message.kind) {
-      case 'fetch': {
-        const exchange = new Exchange(message, this.#exchangeDeps);
-        this.#exchanges.set(message.id, exchange);
-        return exchange.start();
-      }
+      case 'fetch':
+        return this.#fetch(message);
       // One that ended meanwhile is not there any more.
       case 'cut':
         return this.#exchanges.get(message.id)?.cut(message.end);
@@ -68,6 +71,22 @@ export class WorkerCore {
       default:
         unreachable(message);
     }
+  }
+
+  #fetch(message: FetchMessage): void {
+    let memory: AttachedMemory;
+    try {
+      memory = this.#memories.attach(message.memory);
+    } catch (error) {
+      const { message: text, code } = asError(error) as NodeJS.ErrnoException;
+      // Of the system, for want of memory perhaps. Anything else is a bug.
+      if (code === undefined) throw error;
+      const outcome: WorkerOutcome = { kind: 'local', message: text, code };
+      return this.#deps.post({ kind: 'ended', id: message.id, end: message.range.start, outcome });
+    }
+    const exchange = new Exchange(message, memory, this.#exchangeDeps);
+    this.#exchanges.set(message.id, exchange);
+    exchange.start();
   }
 
   #onAdvanced(exchange: Exchange): void {

@@ -19,6 +19,7 @@ const core = new WorkerCore(
     // Without the addon nobody reads natively, and no file has a number that could be told.
     filePublished: (nativeFile) => addon?.filePublished(nativeFile),
     checksumFunctions: checksumFunctions(addon),
+    mapsFiles: addon,
     post: (message) => port.postMessage(message),
   },
   {

@@ -1,5 +1,6 @@
 /** The socket transport against servers that send what no good server does, byte by byte. */
 import t from 'tap';
+import type { SharedMemory } from '../../../src/runtime/shared-memory.js';
 import { LendingSink } from '../../support/lending-sink.js';
 import { serverCrcOf } from '../../support/plain-crc.js';
 import { useScriptedServer } from '../../support/scripted-server.js';
@@ -239,7 +240,7 @@ t.test('a thread that dies ends its fetches; another takes over, but not for eve
     const sink = new LendingSink(SIZE, 0);
     t.teardown(() => sink.dispose());
     // No shared memory at all is nothing that the thread could live with.
-    const place = { ...sink.lend(), availability: undefined as unknown as SharedArrayBuffer };
+    const place = { ...sink.lend(), memory: undefined as unknown as SharedMemory };
     const request = { origin, hostHeader: 'x', target: '/', headers: [] };
     const version = { endpoint: 'e', bucket: 'b', key: 'x', etag: ETAG, size: SIZE };
     const options = { signal: new AbortController().signal, stallTimeoutMs: 5000 };
