@@ -17,7 +17,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['filesystem', 'requests'],
   ['fuse'],
   ['config'],
-  ['engine.ts'],
+  ['engine.ts', 'sync'],
   ['rehearsal.ts'],
   ['mount.ts'],
   ['cli'],

@@ -18,6 +18,7 @@ export const EXIT = {
   endpoint: 6,
   notMounted: 7,
   busy: 8,
+  incomplete: 9,
 } as const;
 
 export const EXIT_CODE_MEANINGS: readonly (readonly [code: number, meaning: string])[] = [
@@ -30,6 +31,7 @@ export const EXIT_CODE_MEANINGS: readonly (readonly [code: number, meaning: stri
   [EXIT.endpoint, 'the S3 server cannot be reached or does not answer as one'],
   [EXIT.notMounted, 'nothing is mounted there'],
   [EXIT.busy, 'the mount is in use'],
+  [EXIT.incomplete, 'not everything that was asked for is there; the messages say what is missing'],
 ];
 
 /** A failure that a command has put into words for the user and given its exit code. */

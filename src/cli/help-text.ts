@@ -9,6 +9,7 @@ Examples:
   sluice mount --endpoint-url http://10.0.0.5:9000 --force-path-style s3://data /mnt/data
   sluice status                                      what is mounted, and what it is fetching
   sluice unmount /mnt/models
+  sluice sync s3://models/llama /srv/llama           plain files, where nothing can be mounted
 
 Exit codes:
 ${EXIT_CODE_MEANINGS.map(([code, meaning]) => `  ${code}  ${meaning}`).join('\n')}
@@ -31,3 +32,25 @@ Examples:
   sluice mount --no-sign-request s3://public-data/2024 ~/data
   sluice mount --cache-dir /nvme/sluice --cache-bytes-max 200GiB s3://models /mnt/models
   SLUICE_LOG_LEVEL=debug sluice mount --foreground s3://models /mnt/models`;
+
+export const SYNC_HELP = `
+A file appears at its name when it is complete and its checksum was compared with the server's, by a rename: whoever
+reads DIR sees the file of before or the new one, never a part. It gets the time of the object. What is fetched and
+what is known of it lies in DIR/.sluice-sync. Fetching goes on where it was interrupted, whoever was killed. Several
+workers may be given one DIR at the same time: each object is fetched once, by whoever comes to it first.
+
+Files that are there are skipped when they were not touched since they were fetched (by inode, size and time). Others,
+and all with --check checksum, are read and compared with the server's checksum, where it keeps one of the whole object.
+
+--include and --exclude take names below the prefix: * and ? stay within a part, ** does not; a pattern without a slash
+is compared with the last part. What they leave out is neither fetched nor deleted. Nothing is deleted when a file
+could not be brought. Keys that cannot be files here (".." or empty parts, a directory of the same name) are left out
+and named; nothing is ever written through a symbolic link.
+
+The connection options are those of "sluice mount", with the same variables and configuration file. A file of which
+nothing came for --read-deadline fails; all others are still brought, and the exit code is 9.
+
+Examples:
+  sluice sync s3://models/llama /srv/llama
+  sluice sync --delete --exclude '*.bin' s3://models/llama /srv/llama
+  sluice sync --json --concurrency 64 s3://data/tiles /srv/tiles`;

@@ -6,10 +6,11 @@ import { Command, CommanderError, Option } from 'commander';
 import { asError } from '../runtime/assert.js';
 import { sluiceVersion } from '../runtime/version.js';
 import { EXIT, exitCodeOf } from './exit-codes.js';
-import { MOUNT_HELP, PROGRAM_HELP } from './help-text.js';
-import { mountOptions } from './mount-options.js';
+import { MOUNT_HELP, PROGRAM_HELP, SYNC_HELP } from './help-text.js';
+import { mountOptions, transferOptions } from './mount-options.js';
 import { printError } from './output.js';
 import type { ServeS3Arguments } from './serve-s3.js';
+import type { SyncArguments } from './sync.js';
 
 /** Runs the command that `args` (without node and script) names; resolves to the exit code. Never rejects. */
 export async function runProgram(args: readonly string[]): Promise<number> {
@@ -41,6 +42,7 @@ function buildProgram(done: Done): Command {
   addMount(program, done);
   addUnmount(program, done);
   addStatus(program, done);
+  addSync(program, done);
   addDemo(program, done);
   addServeS3(program, done);
   addDaemon(program, done);
@@ -107,6 +109,49 @@ function addStatus(program: Command, done: Done): void {
       done(await statusCommand(mountpoint, options.json === true));
     });
 }
+
+function addSync(program: Command, done: Done): void {
+  const ownGroup = 'Synchronising:';
+  const own = (flags: string, help: string) => new Option(flags, help).helpGroup(ownGroup);
+  const gather = (pattern: string, before: readonly string[] = []) => [...before, pattern];
+  const command = program
+    .command('sync')
+    .summary('bring a prefix into a plain directory, for hosts that cannot mount')
+    .description(
+      'Brings all objects below the prefix into DIR, verified, several at a time. What is there already is skipped, what was interrupted is resumed, and several may work on one DIR.',
+    )
+    .argument('<s3://BUCKET[/PREFIX]>', 'what to bring')
+    .argument('<DIR>', 'where; created when missing')
+    .usage('[OPTIONS] s3://BUCKET[/PREFIX] DIR')
+    .addOption(own('--include <GLOB>', 'only these names; may be repeated').argParser(gather))
+    .addOption(own('--exclude <GLOB>', 'all but these names; may be repeated').argParser(gather))
+    .addOption(own('--delete', 'delete what is in DIR and not in the bucket'))
+    .addOption(own('--force-delete', 'with --delete: also when the bucket shows nothing at all'))
+    .addOption(
+      own(
+        '--check <HOW>',
+        'files that are there: stamp, unless they were touched; checksum, read all',
+      ).default('stamp'),
+    )
+    .addOption(own('--concurrency <NUMBER>', 'files at a time, 1 to 256').default('16'))
+    .addOption(own('--dry-run', 'only say what would be fetched and deleted'))
+    .addOption(own('--json', 'events and a summary as lines of JSON; their fields are a stable contract'))
+    .addHelpOption(new Option('-h, --help', 'this text').helpGroup('General:'))
+    .addHelpText('after', SYNC_HELP);
+  const { options, flags } = transferOptions();
+  for (const option of options) {
+    if (OPTIONS_WITHOUT_USE_FOR_SYNC.includes(option.flag)) continue;
+    command.addOption(new Option(option.flags, option.help).helpGroup(option.group).hideHelp(option.hidden));
+    command.on(`option:${option.flag}`, option.given);
+  }
+  command.action(async (source: string, directory: string, given: Omit<SyncArguments, 'flags'>) => {
+    const { syncCommand } = await import('./sync.js');
+    done(await syncCommand({ ...given, source, directory, flags }));
+  });
+}
+
+/** There is no cache, and nobody who reads meanwhile. */
+const OPTIONS_WITHOUT_USE_FOR_SYNC: readonly string[] = ['cache-dir', 'cache-bytes-max', 'prefetch-max'];
 
 function addDemo(program: Command, done: Done): void {
   program

@@ -10,7 +10,8 @@ import type { HiddenReason } from './keys.js';
 /** Directories with hidden keys whose count is remembered; one that was forgotten counts again when listed again. */
 const DIRECTORIES_MAX = 10_000;
 
-const EXPLANATIONS: Record<HiddenReason, string> = {
+/** Half a sentence for each reason. */
+export const HIDDEN_BECAUSE: Readonly<Record<HiddenReason, string>> = {
   empty_part: 'a part of the key is empty',
   dot_part: 'a part of the key is "." or ".."',
   nul: 'the key contains a NUL character',
@@ -44,7 +45,7 @@ export class HiddenKeys {
       this.#logged.add(reason);
       this.#logger.warn(
         { key, reason },
-        `not shown: ${EXPLANATIONS[reason]}; further keys like it are only counted`,
+        `not shown: ${HIDDEN_BECAUSE[reason]}; further keys like it are only counted`,
       );
     }
   }

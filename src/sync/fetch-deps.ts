@@ -1,0 +1,48 @@
+/** What all files of one synchronisation are fetched by: one queue of requests, one hedge budget, checksums by turns. */
+import type { TransferConfig } from '../config/mount-config.js';
+import { Downloader } from '../download/downloader.js';
+import { HedgeBudget } from '../download/hedge-budget.js';
+import { PartScheduler } from '../download/part-scheduler.js';
+import type { FormatProbe } from '../formats/load-plan.js';
+import type { ObjectStore } from '../object-store/object-store.js';
+import { Slots, splitConnections } from '../object-store/slots.js';
+import type { Logger } from '../observability/logger.js';
+import type { TransferMetrics } from '../observability/metrics.js';
+import type { ChecksumFunctions } from '../runtime/checksum-functions.js';
+import type { Clock } from '../runtime/clock.js';
+import type { FetchFileDeps } from './fetch-file.js';
+
+/** All of each object is fetched anyway: its format says nothing more. */
+const NO_PROBE: FormatProbe = { wants: undefined, plan: undefined, look: () => {} };
+
+export function fetchDeps(
+  config: TransferConfig,
+  deps: {
+    readonly clock: Clock;
+    readonly logger: Logger;
+    readonly metrics: TransferMetrics;
+    readonly objectStore: ObjectStore;
+    readonly functions: ChecksumFunctions;
+  },
+): FetchFileDeps {
+  const { clock, logger, objectStore, functions } = deps;
+  const connections = splitConnections(config.connectionsMax);
+  const scheduler = new PartScheduler({ clock }, { connectionsMax: connections.data });
+  const hedgeBudget = config.hedge ? new HedgeBudget() : undefined;
+  const downloaderDeps = { ...deps, scheduler, hedgeBudget, createProbe: () => NO_PROBE };
+  return {
+    clock,
+    logger,
+    createFetcher: (target) =>
+      new Downloader(target, downloaderDeps, { ...config, fillBytesMax: Number.MAX_SAFE_INTEGER }),
+    checksums: {
+      functions,
+      server: objectStore,
+      verify: config.verify,
+      // Nobody else looks names up meanwhile.
+      asking: new Slots(connections.control),
+      summing: new Slots(1),
+    },
+    verifying: new Slots(1),
+  };
+}
