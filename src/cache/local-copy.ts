@@ -81,8 +81,11 @@ export interface LocalCopy {
   /**
    * All bytes are there and were compared, if they could be: the file gets its final name, the copy may be used by
    * others and after a restart without a look at its bytes. What fails here is logged, and the copy stays incomplete.
+   * @param checksum the server's, as text, for people
    */
-  filled(verdict: CopyVerdict): void;
+  filled(verdict: CopyVerdict, checksum?: string): void;
+  /** Of an unverified copy: every block was looked at, and the availability says what is there. */
+  verified(): void;
   /** Its bytes are not the object: never given to anybody again, and deleted at `release`. */
   condemn(): void;
   /** Taken out of the cache: private from now on, deleted at `release`; still counted in the budget until then. */

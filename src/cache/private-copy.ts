@@ -9,9 +9,9 @@ import { join } from 'node:path';
 import { asError } from '../runtime/assert.js';
 import { Availability } from '../runtime/availability.js';
 import { BlockChecksums } from '../runtime/block-checksums.js';
-import type { Logger } from '../observability/logger.js';
 import { sharedMemoryOf } from '../runtime/shared-memory.js';
 import type { SharedMemory } from '../runtime/shared-memory.js';
+import type { Logger } from '../observability/logger.js';
 import type { ObjectVersion } from '../object-store/object-store.js';
 import type { CopyMemory, CopySource, CopyTrust, CopyVerdict, LocalCopy, TakeOver } from './local-copy.js';
 
@@ -64,6 +64,8 @@ class PrivateCopy implements LocalCopy {
   filled(verdict: CopyVerdict): void {
     this.#verdict = verdict;
   }
+
+  verified(): void {}
 
   condemn(): void {
     this.#verdict = 'unknown';

@@ -151,7 +151,12 @@ function addSync(program: Command, done: Done): void {
 }
 
 /** There is no cache, and nobody who reads meanwhile. */
-const OPTIONS_WITHOUT_USE_FOR_SYNC: readonly string[] = ['cache-dir', 'cache-bytes-max', 'prefetch-max'];
+const OPTIONS_WITHOUT_USE_FOR_SYNC: readonly string[] = [
+  'cache-dir',
+  'cache-bytes-max',
+  'cache-free-min',
+  'prefetch-max',
+];
 
 function addDemo(program: Command, done: Done): void {
   program

@@ -111,6 +111,7 @@ function transferOf(values: OptionValues, environment: Environment, user: User) 
     hedge: values.hedge === 'on',
     cacheDir: resolve(user.workingDir, values['cache-dir'] ?? cacheDirDefault(environment, user)),
     cacheBytesMax: values['cache-bytes-max'],
+    cacheFreeBytesMin: values['cache-free-min'],
     verify: values.verify,
   };
 }

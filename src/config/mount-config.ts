@@ -22,10 +22,12 @@ export interface TransferConfig extends ConnectionConfig {
   readonly prefetchBytesMax: number;
   /** Slow requests may be asked a second time. */
   readonly hedge: boolean;
-  /** Absolute path; temp files live in a folder of their own below it. */
+  /** Absolute path; of the cache. */
   readonly cacheDir: string;
-  /** Local bytes kept for objects nobody has open. Undefined: the smaller of 20 GiB and half of the free space. */
+  /** What the cache may take on disk. Undefined: see cache/budget.ts. */
   readonly cacheBytesMax: number | undefined;
+  /** What it leaves free. Undefined: see cache/budget.ts. */
+  readonly cacheFreeBytesMin: number | undefined;
   /** What a complete local copy is compared with before it is relied on. */
   readonly verify: VerifyMode;
   /** Absolute path of the log; undefined logs to standard error (foreground only). */

@@ -123,6 +123,7 @@ function syncConfig(endpointUrl: string, directory: string): SyncConfig {
     hedge: false,
     cacheDir: '/nonexistent',
     cacheBytesMax: undefined,
+    cacheFreeBytesMin: undefined,
     verify: 'crc',
     logFile: undefined,
     logLevel: 'info',

@@ -8,22 +8,41 @@ import type { ObjectVersion } from '../../object-store/object-store.js';
 import { assert, unreachable } from '../../runtime/assert.js';
 import type { CopyVerdict } from '../local-copy.js';
 import { copyRow } from './copy-row.js';
-import type { CopyRow } from './copy-row.js';
+import type { CopyRow, CopyState } from './copy-row.js';
 import type { Database, SqlValue } from './database.js';
 import type { Evictions } from './evictions.js';
 import type { Owners } from './owners.js';
 
-/** What became of the wish to use a copy; `row` is as it was found. */
+/** What became of the wish to use a copy. */
 export type Acquired =
-  /** There was none (`isNew`), or nobody filled it: this owner does now. `shared`: another one has it open. */
-  | { readonly kind: 'claimed'; readonly row: CopyRow; readonly isNew: boolean; readonly shared: boolean }
+  /** There was none that somebody fills, or that is whole: this owner fills it now. */
+  | { readonly kind: 'claimed'; readonly row: CopyRow }
   | { readonly kind: 'following'; readonly row: CopyRow; readonly owner: string }
   | { readonly kind: 'complete'; readonly row: CopyRow }
   /** This owner has it open already. */
   | { readonly kind: 'busy' };
 
+/** What is to be done with the files of a copy, within the transaction: nobody else looks at them meanwhile. */
+export interface FilesOfCopy {
+  /** Is a complete copy what it was? */
+  isWhole(row: CopyRow): boolean;
+  /** A copy was claimed, which others are going to follow; `row` is as it was found. What this throws undoes the claim. */
+  claimed(row: CopyRow, found: ClaimedHow): void;
+}
+
+export type ClaimedHow =
+  /** It has no files yet. */
+  | 'new'
+  /** Nobody has it open. */
+  | 'idle'
+  /** Another living owner follows it. */
+  | 'open';
+
 export type TakenOver =
-  { readonly kind: 'claimed' | 'complete' | 'gone' } | { readonly kind: 'following'; readonly owner: string };
+  | { readonly kind: 'complete' | 'gone' }
+  /** `bytes`: what is counted for it. */
+  | { readonly kind: 'claimed'; readonly bytes: number }
+  | { readonly kind: 'following'; readonly owner: string };
 
 /** What is known of a copy that nobody writes any more. */
 export interface Left {
@@ -57,16 +76,27 @@ export class Claims {
   }
 
   /** @param name of the files of a copy that did not exist */
-  acquire(version: ObjectVersion, name: string): Acquired {
+  acquire(version: ObjectVersion, name: string, files: FilesOfCopy): Acquired {
     return this.#database.change(() => {
-      const found = this.find(version);
-      const row = found ?? this.insert(version, name);
-      const used = this.#database.get('SELECT 1 FROM uses WHERE copy = ? AND owner = ?', row.id, this.#me);
-      if (used !== undefined) return { kind: 'busy' };
-      const outcome: Acquired =
-        row.state === 'complete' ? { kind: 'complete', row } : this.#claim(row, found === undefined);
-      this.#use(row.id);
+      const row = this.find(version);
+      if (row !== undefined && this.#isOurs(row)) return { kind: 'busy' };
+      const outcome = this.#enter(version, row, name, files);
+      this.#use(outcome.row.id);
       return outcome;
+    });
+  }
+
+  /** A copy that nobody else knows of, and that goes when it is released: it counts in the budget all the same. */
+  hide(version: ObjectVersion, name: string): CopyRow {
+    return this.#database.change(() => {
+      const row = this.#row(
+        "UPDATE copies SET state = 'evicting', owner = ? WHERE id = ? RETURNING *",
+        this.#me,
+        this.insert(version, name, 'evicting').id,
+      );
+      assert(row !== undefined, 'an inserted row is there');
+      this.#use(row.id);
+      return row;
     });
   }
 
@@ -80,23 +110,11 @@ export class Claims {
           return { kind: 'gone' };
         case 'complete':
           return { kind: 'complete' };
-        case 'filling': {
-          const outcome = this.#claim(row, false);
-          return outcome.kind === 'following' ? outcome : { kind: 'claimed' };
-        }
+        case 'filling':
+          return this.#claim(row) ?? { kind: 'claimed', bytes: row.bytes };
         default:
           return unreachable(row.state);
       }
-    });
-  }
-
-  /** A complete copy that is not to be believed is filled again. False when another one has it open, or was faster. */
-  reopen(id: number): boolean {
-    return this.#database.change(() => {
-      if (this.#deps.owners.isUsedByAnother(id)) return false;
-      const reopen =
-        "UPDATE copies SET state = 'filling', owner = ?, stamp = NULL, verdict = 'unknown' WHERE id = ? AND state = 'complete'";
-      return this.#database.run(reopen, this.#me, id) === 1;
     });
   }
 
@@ -132,9 +150,7 @@ export class Claims {
   condemn(id: number, name: string): void {
     this.#database.change(() => {
       const row = this.#row('SELECT * FROM copies WHERE id = ?', id);
-      if (row === undefined || !this.#deps.evictions.condemn(id) || !row.pinned) return;
-      const { id: expected } = this.insert(row, name);
-      this.#database.run('UPDATE copies SET pinned = 1 WHERE id = ?', expected);
+      if (row !== undefined) this.#condemn(row, name);
     });
   }
 
@@ -165,11 +181,11 @@ export class Claims {
     return this.#row("SELECT * FROM copies WHERE identity = ? AND state <> 'evicting'", identity);
   }
 
-  insert(version: ObjectVersion, name: string): CopyRow {
+  insert(version: ObjectVersion, name: string, state: CopyState = 'filling'): CopyRow {
     const { endpoint, bucket, key, etag, versionId, size } = version;
     const row = this.#row(
       `INSERT INTO copies (identity, endpoint, bucket, key, etag, version_id, size, name, state)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'filling') RETURNING *`,
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING *`,
       versionIdentity(version),
       endpoint,
       bucket,
@@ -178,20 +194,62 @@ export class Claims {
       versionId ?? null,
       size,
       name,
+      state,
     );
     assert(row !== undefined, 'an inserted row is returned');
     return row;
   }
 
-  /** Of a copy that is filling: by whom from now on? */
-  #claim(row: CopyRow, isNew: boolean): Extract<Acquired, { kind: 'claimed' | 'following' }> {
+  #isOurs({ id }: CopyRow): boolean {
+    return this.#database.get('SELECT 1 FROM uses WHERE copy = ? AND owner = ?', id, this.#me) !== undefined;
+  }
+
+  #enter(
+    version: ObjectVersion,
+    row: CopyRow | undefined,
+    name: string,
+    files: FilesOfCopy,
+  ): Exclude<Acquired, { kind: 'busy' }> {
     const { owners } = this.#deps;
-    if (row.owner !== undefined && row.owner !== this.#me && !owners.buryIfDead(row.owner)) {
-      return { kind: 'following', row, owner: row.owner };
+    if (row === undefined) return this.#fill(this.insert(version, name), 'new', files);
+    if (row.state === 'complete') {
+      if (files.isWhole(row)) return { kind: 'complete', row };
+      if (owners.isUsedByAnother(row.id)) {
+        // That one goes on with what it has.
+        const expected = this.#condemn(row, name) ?? this.insert(version, name);
+        return this.#fill(expected, 'new', files);
+      }
+      this.#database.run("UPDATE copies SET state = 'filling', verdict = 'unknown' WHERE id = ?", row.id);
+      return this.#fill({ ...row, stamp: undefined }, 'idle', files);
+    }
+    const followed = this.#claim(row);
+    if (followed !== undefined) return { ...followed, row };
+    const how = row.useCount === 0 ? 'new' : owners.isUsedByAnother(row.id) ? 'open' : 'idle';
+    return this.#fill(row, how, files);
+  }
+
+  #fill(row: CopyRow, how: ClaimedHow, files: FilesOfCopy): Extract<Acquired, { kind: 'claimed' }> {
+    this.#claim(row);
+    files.claimed(row, how);
+    return { kind: 'claimed', row };
+  }
+
+  /** Of a copy that is filling: undefined when it is ours from now on, else whose it is. */
+  #claim(row: CopyRow): { readonly kind: 'following'; readonly owner: string } | undefined {
+    const { owner } = row;
+    if (owner !== undefined && owner !== this.#me && !this.#deps.owners.buryIfDead(owner)) {
+      return { kind: 'following', owner };
     }
     // Whoever fills a copy may be killed: what its files look like is no proof then.
     this.#database.run('UPDATE copies SET owner = ?, stamp = NULL WHERE id = ?', this.#me, row.id);
-    return { kind: 'claimed', row, isNew, shared: owners.isUsedByAnother(row.id) };
+    return undefined;
+  }
+
+  /** Returns the row of the copy that is expected in its place, if one is. */
+  #condemn(row: CopyRow, name: string): CopyRow | undefined {
+    if (!this.#deps.evictions.condemn(row.id) || !row.pinned) return undefined;
+    const { id } = this.insert(row, name);
+    return this.#row('UPDATE copies SET pinned = 1 WHERE id = ? RETURNING *', id);
   }
 
   #use(id: number): void {

@@ -6,8 +6,9 @@ import { DatabaseSync } from '@photostructure/sqlite';
 
 /** Transactions here take well under a millisecond: who waits longer waits for a stopped process, and is told. */
 const BUSY_TIMEOUT_MS = 5000;
-/** Low bytes of SQLite's result codes: SQLITE_CORRUPT and SQLITE_NOTADB (sqlite.org/rescode.html). */
+/** Low bytes of SQLite's result codes (sqlite.org/rescode.html): SQLITE_CORRUPT and SQLITE_NOTADB; SQLITE_BUSY. */
 const DAMAGED = new Set([11, 26]);
+const BUSY = 5;
 
 export type SqlValue = string | number | null;
 export type SqlRow = Readonly<Record<string, SqlValue>>;
@@ -87,6 +88,15 @@ export class Database {
 
 /** True when an error says that the file is no database, or one that contradicts itself. */
 export function isDamaged(error: unknown): boolean {
+  return DAMAGED.has(codeOf(error));
+}
+
+/** Another process has kept the database for longer than anybody waits. */
+export function isBusy(error: unknown): boolean {
+  return codeOf(error) === BUSY;
+}
+
+function codeOf(error: unknown): number {
   const code = error instanceof Error && 'errcode' in error ? error.errcode : undefined;
-  return typeof code === 'number' && DAMAGED.has(code & 0xff);
+  return typeof code === 'number' ? code & 0xff : 0;
 }

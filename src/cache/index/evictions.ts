@@ -13,6 +13,9 @@ const UNUSED = 'NOT EXISTS (SELECT 1 FROM uses WHERE uses.copy = copies.id)';
 export const IDLE = `(state <> 'evicting' AND owner IS NULL AND ${UNUSED})`;
 const EVICT = "UPDATE copies SET state = 'evicting', owner = ?, stamp = NULL";
 
+/** A transaction stays short, whatever is asked for: who needs more room asks again. */
+const TAKEN_AT_ONCE_MAX = 256;
+
 export class Evictions {
   readonly #database: Database;
   readonly #owners: Owners;
@@ -22,14 +25,15 @@ export class Evictions {
     this.#owners = owners;
   }
 
-  /** Takes what nobody has open, least used first, until it held `bytes`. Returns how much it held. */
-  begin(bytes: number): number {
+  /** Takes what nobody has open, least used first, until it held `bytes`. Returns what each of them held. */
+  begin(bytes: number): readonly number[] {
     return this.#database.change(() => {
-      const freed = this.#take(bytes);
-      if (freed >= bytes) return freed;
+      const taken = this.#take(bytes);
+      const freed = sum(taken);
+      if (freed >= bytes) return taken;
       // What the dead had open may go as well.
       this.#owners.others();
-      return freed + this.#take(bytes - freed);
+      return [...taken, ...this.#take(bytes - freed)];
     });
   }
 
@@ -62,6 +66,13 @@ export class Evictions {
   forget(id: number): boolean {
     const forget = `DELETE FROM copies WHERE id = ? AND ${IDLE} AND (pinned = 0 OR bytes > 0)`;
     return this.#database.change(() => this.#database.run(forget, id) === 1);
+  }
+
+  /** Calls `work` while the name is that of no copy, and becomes none. */
+  ifUnknown(name: string, work: () => void): void {
+    this.#database.change(() => {
+      if (this.#database.get('SELECT 1 FROM copies WHERE name = ?', name) === undefined) work();
+    });
   }
 
   // Within a transaction of others:
@@ -103,18 +114,18 @@ export class Evictions {
     if (newer !== undefined) this.#evict('id = ? AND pinned = 0', id);
   }
 
-  #take(bytes: number): number {
+  #take(bytes: number): number[] {
     const idle = this.#database.all(
       `SELECT id, bytes FROM copies WHERE ${IDLE} AND pinned = 0 AND bytes > 0 ORDER BY used >> 4, use_count, used LIMIT ?`,
       TAKEN_AT_ONCE_MAX,
     );
-    let freed = 0;
+    const taken: number[] = [];
     for (const row of idle) {
-      if (freed >= bytes) break;
-      freed += number(row, 'bytes');
+      if (sum(taken) >= bytes) break;
+      taken.push(number(row, 'bytes'));
       this.#evict('id = ?', number(row, 'id'));
     }
-    return freed;
+    return taken;
   }
 
   #evict(where: string, ...values: readonly (string | number)[]): number {
@@ -122,5 +133,6 @@ export class Evictions {
   }
 }
 
-/** A transaction stays short, whatever is asked for: who needs more room asks again. */
-const TAKEN_AT_ONCE_MAX = 256;
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, each) => total + each, 0);
+}

@@ -17,7 +17,10 @@ const claimed = Array.from({ length: Number(copies) }, () => 0);
 for (let round = 0; round < Number(rounds); round++) {
   const number = (round * 7 + process.pid) % Number(copies);
   const version = { endpoint: 'e', bucket: 'b', key: `k${number}`, etag: '"1"', size: 1 };
-  const acquired = index.claims.acquire(version, `${id}-${round}`);
+  const acquired = index.claims.acquire(version, `${id}-${round}`, {
+    isWhole: () => true,
+    claimed: () => {},
+  });
   if (acquired.kind === 'busy') throw new Error('what was released is in use');
   if (acquired.kind === 'claimed') {
     const file = join(folder, `count${number}`);

@@ -36,10 +36,29 @@ export class IndexModel {
     }
   }
 
-  acquire(me: string, version: number): string {
-    const copy = this.#find(version) ?? this.#add(version);
-    if (copy.users.has(me)) return 'busy';
-    const outcome = copy.state === 'complete' ? 'complete' : this.#claim(me, copy);
+  acquire(me: string, version: number, isWhole: boolean): string {
+    let copy = this.#find(version);
+    if (copy?.users.has(me)) return 'busy';
+    let how = 'new';
+    let outcome: string;
+    if (copy?.state === 'complete' && isWhole) outcome = 'complete';
+    else {
+      if (copy?.state === 'complete') {
+        if (this.#isUsedByAnother(me, copy)) {
+          this.condemn(me, copy.id);
+          copy = this.#find(version);
+        } else {
+          Object.assign(copy, { state: 'filling', stamp: undefined });
+          how = 'idle';
+        }
+      } else if (copy !== undefined && copy.useCount > 0) how = 'found';
+      copy ??= this.#add(version);
+      outcome = this.#claim(me, copy);
+      if (outcome === 'claimed' && how === 'found') how = this.#isUsedByAnother(me, copy) ? 'open' : 'idle';
+      if (outcome === 'claimed') outcome += ` ${how} ${copy.stamp}`;
+      if (copy.owner === me) copy.stamp = undefined;
+    }
+    copy ??= this.#add(version);
     copy.users.add(me);
     this.#uses += 1;
     copy.used = this.#uses;
@@ -47,17 +66,21 @@ export class IndexModel {
     return outcome;
   }
 
+  hide(me: string, version: number): string {
+    const copy = this.#add(version);
+    this.#uses += 1;
+    Object.assign(copy, { state: 'evicting', owner: me, used: this.#uses, useCount: 1 });
+    copy.users.add(me);
+    return copy.state;
+  }
+
   takeOver(me: string, id: number): string {
     const copy = this.copy(id);
     if (copy === undefined || copy.state === 'evicting') return 'gone';
-    return copy.state === 'complete' ? 'complete' : this.#claim(me, copy);
-  }
-
-  reopen(me: string, id: number): boolean {
-    const copy = this.copy(id);
-    if (copy === undefined || this.#isUsedByAnother(me, copy) || copy.state !== 'complete') return false;
-    Object.assign(copy, { state: 'filling', owner: me, stamp: undefined });
-    return true;
+    if (copy.state === 'complete') return 'complete';
+    const outcome = this.#claim(me, copy);
+    if (copy.owner === me) copy.stamp = undefined;
+    return outcome;
   }
 
   charge(id: number, bytes: number, bytesMax: number): boolean {
@@ -181,9 +204,7 @@ export class IndexModel {
       this.bury(me, owner);
     }
     copy.owner = me;
-    const before = copy.stamp;
-    copy.stamp = undefined;
-    return `claimed ${before} ${this.#isUsedByAnother(me, copy)}`;
+    return 'claimed';
   }
 
   #isUsedByAnother(me: string, copy: ModelCopy): boolean {

@@ -1,0 +1,277 @@
+/**
+ * The cache as one daemon, or one command, uses it: copies of object versions in a directory that other processes share,
+ * kept over opens and restarts within a budget. The composition root opens one per directory; file/ acquires copies, the
+ * commands list, pin and evict.
+ *
+ * Promises: a version is filled by one process at a time, and never by a dead one; what is not certain is verified before
+ * it is believed; what is open or pinned is not evicted; trouble of the cache makes copies private, with a line in the
+ * log, and reaches no reader.
+ */
+import type { ObjectVersion } from '../object-store/object-store.js';
+import type { CacheMetrics } from '../observability/cache-metrics.js';
+import type { Logger } from '../observability/logger.js';
+import { assert } from '../runtime/assert.js';
+import type { Clock } from '../runtime/clock.js';
+import type { MapsFiles } from '../runtime/shared-memory.js';
+import { Budget } from './budget.js';
+import { CacheDirectory } from './cache-directory.js';
+import { CachedCopy } from './cached-copy.js';
+import type { CopyBeginning, CopyKeeper } from './cached-copy.js';
+import { cachedObject } from './cached-object.js';
+import type { CachedObject, CacheStats } from './cached-object.js';
+import { CopyFiles } from './copy-files.js';
+import { refusal } from './directory-check.js';
+import { realFiles } from './file-operations.js';
+import type { FileOperations } from './file-operations.js';
+import { IndexAccess } from './index-access.js';
+import type { CopyFilter } from './index/catalogue.js';
+import type { Acquired } from './index/claims.js';
+import type { CopyRow } from './index/copy-row.js';
+import type { CopySource, LocalCopy } from './local-copy.js';
+import type { LocksFiles } from './owner-lock.js';
+import { PrivateCopies } from './private-copy.js';
+import { reconcile } from './reconcile.js';
+import { bootId } from './stamp.js';
+
+export interface CacheDeps {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Pick<CacheMetrics, 'evicted'>;
+  /** Without it the directory is shared with nobody. */
+  readonly addon: (LocksFiles & MapsFiles) | undefined;
+  readonly files?: FileOperations | undefined;
+  /** See stamp.ts; for tests. */
+  readonly boot?: string | undefined;
+}
+
+export interface CacheOptions {
+  /** See BudgetOptions. */
+  readonly bytesMax: number | undefined;
+  readonly freeBytesMin: number | undefined;
+}
+
+/** Less free space than this cannot hold the parts in flight (16 connections × 2 MiB) and a few headers. */
+const START_BYTES_MIN = 64 * 1024 * 1024;
+
+export class Cache implements CopySource {
+  readonly #directory: CacheDirectory;
+  readonly #deps: CacheDeps;
+  readonly #files: FileOperations;
+  readonly #access: IndexAccess;
+  readonly #budget: Budget;
+  readonly #private: PrivateCopies;
+  readonly #keeper: CopyKeeper;
+  readonly #boot: string | undefined;
+  readonly #open = new Set<LocalCopy>();
+  #closed = false;
+
+  /** @throws CacheDirectoryError when the directory cannot be used, with advice */
+  static async open(directory: string, options: CacheOptions, deps: CacheDeps): Promise<Cache> {
+    const files = deps.files ?? realFiles;
+    const opened = await CacheDirectory.open(directory, { ...deps, files });
+    try {
+      const cache = new Cache(opened, options, deps, files);
+      reconcile(opened, { files, logger: deps.logger });
+      cache.#sweep();
+      cache.#budget.fit();
+      cache.#checkSpace(directory);
+      return cache;
+    } catch (error) {
+      opened.close();
+      throw error instanceof Error && error.name === 'CacheDirectoryError'
+        ? error
+        : refusal(directory, String(error), 'see to it, or choose another with --cache-dir', error);
+    }
+  }
+
+  private constructor(
+    directory: CacheDirectory,
+    options: CacheOptions,
+    deps: CacheDeps,
+    files: FileOperations,
+  ) {
+    const { clock, logger, metrics } = deps;
+    this.#directory = directory;
+    this.#deps = deps;
+    this.#files = files;
+    this.#boot = 'boot' in deps ? deps.boot : bootId();
+    this.#access = new IndexAccess(clock, logger);
+    const { index, path } = directory;
+    this.#budget = new Budget({ index, files, metrics, sweep: () => this.#sweep() }, { ...options, path });
+    this.#private = new PrivateCopies(directory.privateFolder, logger);
+    this.#keeper = {
+      directory,
+      budget: this.#budget,
+      files,
+      boot: this.#boot,
+      attempt: (what, work) => this.#access.attempt(what, work),
+      insist: (what, work) => this.#access.insist(what, work),
+      released: (copy) => {
+        this.#open.delete(copy);
+        this.#access.attempt('delete copies', () => this.#sweep());
+      },
+    };
+  }
+
+  get path(): string {
+    return this.#directory.path;
+  }
+
+  get ownerId(): string {
+    return this.#directory.ownerId;
+  }
+
+  /** Where PeerServer listens, under `ownerId`, and PeerLinks connect. */
+  get ownersFolder(): string {
+    return this.#directory.ownersFolder;
+  }
+
+  get bytesMax(): number {
+    return this.#budget.bytesMax;
+  }
+
+  acquire(version: ObjectVersion): LocalCopy {
+    assert(!this.#closed, 'a copy is acquired after the cache was closed');
+    // There is nothing to keep of it, and no file to map.
+    if (version.size === 0) return this.#private.acquire(version);
+    const copy = this.#acquire(version) ?? this.#hide(version) ?? this.#private.acquire(version);
+    this.#open.add(copy);
+    return copy;
+  }
+
+  /** By key. @throws when the index does not answer, as all that follows */
+  list(filter: CopyFilter = {}): CachedObject[] {
+    return this.#directory.index.catalogue.list(filter).map(cachedObject);
+  }
+
+  stats(): CacheStats {
+    const { bytesMax, freeBytesMin, freeBytes } = this.#budget;
+    const totals = this.#directory.index.catalogue.totals();
+    return { directory: this.path, ...totals, bytesMax, freeBytes, freeBytesMin };
+  }
+
+  /** Never evicted from now on. A version that is not here yet is expected: nothing of it is fetched by this. */
+  pin(version: ObjectVersion): void {
+    this.#directory.index.catalogue.pin(version, this.#directory.newName());
+  }
+
+  /** Returns what was pinned. */
+  unpin(filter: CopyFilter): CachedObject[] {
+    const { catalogue } = this.#directory.index;
+    return this.list({ ...filter, pinned: true }).filter(({ id }) => catalogue.unpin(id));
+  }
+
+  /** Removes copies that nobody has open, by default none that is pinned. Returns those that are gone. */
+  evict(filter: CopyFilter, { pinned = false, only = () => true }: EvictOptions = {}): CachedObject[] {
+    const { evictions } = this.#directory.index;
+    const evicted = this.list(filter).filter((copy) => only(copy) && evictions.take(copy.id, { pinned }));
+    this.#sweep();
+    for (const { bytes } of evicted) this.#deps.metrics.evicted(bytes);
+    return evicted;
+  }
+
+  /** The disk is full: closed copies go, least used first. True when it is worth another try. */
+  free(bytes: number): boolean {
+    return (this.#access.attempt('make room', () => this.#budget.free(bytes)) ?? 0) > 0;
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const copy of this.#open) copy.release();
+    this.#private.close();
+    this.#access.settle();
+    this.#directory.close();
+  }
+
+  #acquire(version: ObjectVersion): CachedCopy | undefined {
+    const files = new CopyFiles({
+      directory: this.#directory,
+      files: this.#files,
+      addon: this.#deps.addon,
+      boot: this.#boot,
+    });
+    const { claims } = this.#directory.index;
+    const acquired = this.#access.attempt('acquire a copy', () =>
+      claims.acquire(version, this.#directory.newName(), files),
+    );
+    if (acquired === undefined) files.abandon();
+    this.#access.attempt('delete copies', () => this.#sweep());
+    if (acquired === undefined || acquired.kind === 'busy') return undefined;
+    return this.#begin(version, acquired, files);
+  }
+
+  #begin(
+    version: ObjectVersion,
+    acquired: Exclude<Acquired, { kind: 'busy' }>,
+    files: CopyFiles,
+  ): CachedCopy | undefined {
+    const { row } = acquired;
+    const isFollower = acquired.kind === 'following';
+    if (isFollower && this.#access.attempt('follow a copy', () => files.follow(row)) !== true) {
+      this.#access.insist('release a copy', () => this.#directory.index.claims.release(row.id));
+      return undefined;
+    }
+    const { map, trust } = files;
+    const ownerId = isFollower ? acquired.owner : undefined;
+    return this.#copy(row, { version, map, trust, ownerId, role: isFollower ? 'follower' : 'owner' });
+  }
+
+  /** A private copy that counts in the budget. */
+  #hide(version: ObjectVersion): CachedCopy | undefined {
+    const { index } = this.#directory;
+    return this.#access.attempt('begin a private copy', () => {
+      const row = index.claims.hide(version, this.#directory.newName());
+      const files = new CopyFiles({
+        directory: this.#directory,
+        files: this.#files,
+        addon: this.#deps.addon,
+        boot: this.#boot,
+      });
+      try {
+        files.create(row);
+      } catch (error) {
+        index.claims.release(row.id);
+        throw error;
+      }
+      const { map, trust } = files;
+      return this.#copy(row, { version, map, trust, ownerId: undefined, role: 'private' });
+    });
+  }
+
+  #copy(
+    { id, name, bytes, verdict }: CopyRow,
+    rest: Pick<CopyBeginning, 'version' | 'map' | 'trust' | 'ownerId' | 'role'>,
+  ): CachedCopy {
+    return new CachedCopy(this.#keeper, { id, name, bytes, verdict, ...rest });
+  }
+
+  /** Deletes the files of what is ours to delete, and what dead daemons left. */
+  #sweep(): void {
+    const { index } = this.#directory;
+    for (const { id, name } of index.evictions.doomed()) {
+      for (const file of ['part', 'complete', 'map'] as const) {
+        this.#files.unlink(this.#directory.fileOf(name, file));
+      }
+      index.evictions.end(id);
+    }
+    this.#directory.sweepDead();
+  }
+
+  #checkSpace(directory: string): void {
+    const { freeBytes } = this.#budget;
+    if (freeBytes >= START_BYTES_MIN) return;
+    const free = `${Math.floor(freeBytes / 1024 ** 2)} MiB`;
+    throw refusal(
+      directory,
+      `its disk is full: ${free} free, 64 MiB needed`,
+      'free some space or choose another place with --cache-dir',
+    );
+  }
+}
+
+export interface EvictOptions {
+  /** Pinned ones as well. */
+  readonly pinned?: boolean | undefined;
+  readonly only?: ((copy: CachedObject) => boolean) | undefined;
+}

@@ -1,0 +1,223 @@
+/**
+ * A copy of the cache as one process has it open: see LocalCopy. Made by Cache, which is also its keeper: the index may
+ * fail at any moment, and nobody who reads is to notice.
+ *
+ * A copy is left with a stamp only by an end in order: whoever filled it says what its files look like, after the last
+ * byte was written. Without one, or with another, the next owner believes nothing that no checksum speaks for.
+ */
+import type { ObjectVersion } from '../object-store/object-store.js';
+import { unreachable } from '../runtime/assert.js';
+import { grainsFor } from './budget.js';
+import type { Budget } from './budget.js';
+import type { CacheDirectory } from './cache-directory.js';
+import type { FileOperations } from './file-operations.js';
+import type { Left } from './index/claims.js';
+import type { CopyMemory, CopyRole, CopyTrust, CopyVerdict, LocalCopy, TakeOver } from './local-copy.js';
+import { mapFileBytes } from './map-file.js';
+import type { MapFile } from './map-file.js';
+import { stampOf } from './stamp.js';
+
+/** What a copy needs of its cache. */
+export interface CopyKeeper {
+  readonly directory: CacheDirectory;
+  readonly budget: Budget;
+  readonly files: FileOperations;
+  readonly boot: string | undefined;
+  /** What `work` gives; undefined, and a line in the log, when it throws. */
+  readonly attempt: <T>(what: string, work: () => T) => T | undefined;
+  /** Does `work`, now or when the index answers again. */
+  readonly insist: (what: string, work: () => void) => void;
+  readonly released: (copy: CachedCopy) => void;
+}
+
+export interface CopyBeginning {
+  readonly id: number;
+  readonly name: string;
+  readonly version: ObjectVersion;
+  readonly map: MapFile;
+  readonly role: CopyRole;
+  readonly trust: CopyTrust;
+  readonly verdict: CopyVerdict;
+  readonly ownerId: string | undefined;
+  /** What is counted for it. */
+  readonly bytes: number;
+}
+
+/** Of `stat`'s blocks, on every system. */
+const STAT_BLOCK_BYTES = 512;
+
+export class CachedCopy implements LocalCopy {
+  readonly memory: CopyMemory;
+  readonly exists: boolean;
+  readonly trust: CopyTrust;
+  readonly #keeper: CopyKeeper;
+  readonly #id: number;
+  readonly #name: string;
+  readonly #version: ObjectVersion;
+  readonly #map: MapFile;
+  #role: CopyRole;
+  #ownerId: string | undefined;
+  #verdict: CopyVerdict;
+  #isComplete: boolean;
+  /** Its availability says all there is to say of its files. */
+  #isVouchedFor: boolean;
+  #chargedBytes: number;
+  #reservedBytes: number;
+  #released = false;
+
+  constructor(keeper: CopyKeeper, beginning: CopyBeginning) {
+    const { map, role, trust } = beginning;
+    this.#keeper = keeper;
+    this.#id = beginning.id;
+    this.#name = beginning.name;
+    this.#version = beginning.version;
+    this.#map = map;
+    this.memory = map;
+    this.trust = trust;
+    this.exists = trust !== 'fresh';
+    this.#role = role;
+    this.#ownerId = beginning.ownerId;
+    this.#verdict = trust === 'complete' ? beginning.verdict : 'unknown';
+    this.#isComplete = trust === 'complete';
+    this.#isVouchedFor = trust !== 'unverified';
+    this.#chargedBytes = beginning.bytes;
+    this.#reservedBytes = Math.max(0, beginning.bytes - mapFileBytes(beginning.version.size));
+  }
+
+  get role(): CopyRole {
+    return this.#role;
+  }
+
+  get path(): string {
+    const { directory, files } = this.#keeper;
+    const part = directory.fileOf(this.#name, 'part');
+    const complete = directory.fileOf(this.#name, 'complete');
+    if (this.#isComplete) return complete;
+    // Another process may have renamed it.
+    return this.#role !== 'owner' && files.stat(part) === undefined ? complete : part;
+  }
+
+  get verdict(): CopyVerdict {
+    return this.#verdict;
+  }
+
+  get ownerId(): string | undefined {
+    return this.#role === 'follower' ? this.#ownerId : undefined;
+  }
+
+  get reservedBytes(): number {
+    return this.#reservedBytes;
+  }
+
+  reserve(bytesMore: number): boolean {
+    const { budget, attempt } = this.#keeper;
+    const { size } = this.#version;
+    const bytes = Math.min(this.#reservedBytes + bytesMore, size);
+    const charged = grainsFor(bytes, size) + mapFileBytes(size);
+    const more = charged - this.#chargedBytes;
+    if (more > 0) {
+      const counted = attempt('count the bytes of a copy', () => budget.charge(this.#id, charged, more));
+      if (counted !== true) return false;
+      this.#chargedBytes = charged;
+      // What is known of a copy survives a kill only as far as it was written.
+      attempt('save what is there of a copy', () => this.#map.save());
+    }
+    this.#reservedBytes = bytes;
+    return true;
+  }
+
+  filled(verdict: CopyVerdict, checksum?: string): void {
+    this.#verdict = verdict;
+    if (this.#role !== 'owner' || this.#isComplete) return;
+    const { directory, files, boot, attempt } = this.#keeper;
+    const path = directory.fileOf(this.#name, 'complete');
+    attempt('complete a copy', () => {
+      this.#map.save();
+      files.rename(directory.fileOf(this.#name, 'part'), path);
+      this.#isComplete = true;
+      const data = files.stat(path);
+      const stamp = stampOf(boot, [data]) ?? '';
+      const left = { stamp, bytes: this.#bytesOnDisk(), verdict, checksum };
+      // Another may have condemned it: it goes with the last one that has it open.
+      if (!directory.index.claims.complete(this.#id, left)) this.#role = 'private';
+    });
+  }
+
+  verified(): void {
+    this.#isVouchedFor = !this.#isComplete;
+  }
+
+  condemn(): void {
+    this.#takeOut('condemn a copy that is not the object');
+  }
+
+  detach(): void {
+    this.#takeOut('take a copy out of the cache');
+  }
+
+  takeOver(): TakeOver {
+    const { directory, attempt } = this.#keeper;
+    if (this.#role !== 'follower') return 'gone';
+    const taken = attempt('take a copy over', () => directory.index.claims.takeOver(this.#id));
+    if (taken === undefined) return 'gone';
+    switch (taken.kind) {
+      case 'following':
+        this.#ownerId = taken.owner;
+        return 'follower';
+      case 'claimed':
+        this.#role = 'owner';
+        this.#chargedBytes = taken.bytes;
+        this.#reservedBytes = Math.max(0, taken.bytes - mapFileBytes(this.#version.size));
+        return 'owner';
+      case 'complete':
+        this.#role = 'owner';
+        this.#isComplete = true;
+        return 'complete';
+      case 'gone':
+        return 'gone';
+      default:
+        return unreachable(taken);
+    }
+  }
+
+  release(): void {
+    if (this.#released) return;
+    this.#released = true;
+    const { directory, attempt, insist, released } = this.#keeper;
+    const { claims } = directory.index;
+    const isEmpty = this.memory.availability.arrivedBytes === 0 && this.trust !== 'unverified';
+    const left = attempt('leave a copy', () => this.#leave());
+    if (this.#role === 'owner' && !this.#isComplete && isEmpty) this.#takeOut('drop a copy without bytes');
+    insist('release a copy', () => claims.release(this.#id, left));
+    released(this);
+  }
+
+  /** Ends the use of the memory. Returns what a partial copy of ours is left like, if that can be relied on. */
+  #leave(): Left | undefined {
+    const isOurs = this.#role === 'owner' && !this.#isComplete;
+    try {
+      if (isOurs) this.#map.save();
+    } finally {
+      this.#map.close();
+    }
+    if (!isOurs || !this.#isVouchedFor) return undefined;
+    const { directory, files, boot } = this.#keeper;
+    const stamp = stampOf(boot, [files.stat(this.path), files.stat(directory.fileOf(this.#name, 'map'))]);
+    return stamp === undefined ? undefined : { stamp, bytes: this.#bytesOnDisk() };
+  }
+
+  #takeOut(what: string): void {
+    if (this.#role === 'private') return;
+    const { directory, insist } = this.#keeper;
+    this.#role = 'private';
+    insist(what, () => directory.index.claims.condemn(this.#id, directory.newName()));
+  }
+
+  #bytesOnDisk(): number {
+    const { directory, files } = this.#keeper;
+    const blocks = [this.path, directory.fileOf(this.#name, 'map')].map(
+      (path) => files.stat(path)?.blocks ?? 0n,
+    );
+    return blocks.reduce((bytes, each) => bytes + Number(each) * STAT_BLOCK_BYTES, 0);
+  }
+}

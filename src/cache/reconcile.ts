@@ -1,0 +1,63 @@
+/**
+ * Files and index are made to agree again, after an end at any moment: once, when a daemon starts. A row is there before
+ * its files and gone after them, and files are made and deleted by who holds the claim; so a file without a row belongs
+ * to nobody, however young it is, and a row that nobody has open and whose files are gone says nothing.
+ */
+import { join } from 'node:path';
+import { asError } from '../runtime/assert.js';
+import type { Logger } from '../observability/logger.js';
+import type { CacheDirectory } from './cache-directory.js';
+import type { FileOperations } from './file-operations.js';
+
+export interface ReconcileDeps {
+  readonly files: FileOperations;
+  readonly logger: Logger;
+}
+
+const FILE_NAME = /^([0-9a-f]{24})(\.part|\.map)?$/;
+
+export interface Reconciled {
+  /** Files without a row, deleted, and rows without files, forgotten. */
+  readonly files: number;
+  readonly rows: number;
+}
+
+/** @throws what the index says */
+export function reconcile(directory: CacheDirectory, { files, logger }: ReconcileDeps): Reconciled {
+  const { index, path } = directory;
+  const data = join(path, 'data');
+  // Files first: what comes later has a row already.
+  const found = new Map<string, string[]>();
+  for (const folder of files.list(data)) {
+    for (const file of files.list(join(data, folder))) {
+      const [, name = ''] = FILE_NAME.exec(file) ?? [];
+      found.set(name, [...(found.get(name) ?? []), join(data, folder, file)]);
+    }
+  }
+  const rows = index.catalogue.names();
+  let orphans = 0;
+  for (const [name, paths] of found) {
+    if (rows.has(name)) continue;
+    const remove = () => {
+      for (const orphan of paths) if (files.unlink(orphan)) orphans += 1;
+    };
+    try {
+      // Again, in case it was claimed just now.
+      index.evictions.ifUnknown(name, remove);
+    } catch (error) {
+      logger.warn({ err: asError(error), paths }, 'files that belong to no copy could not be deleted');
+    }
+  }
+  let forgotten = 0;
+  for (const row of rows.values()) {
+    const isLost = row.state === 'complete' ? !hasData(found.get(row.name)) : !found.has(row.name);
+    if (isLost && row.state !== 'evicting' && index.evictions.forget(row.id)) forgotten += 1;
+  }
+  const reconciled = { files: orphans, rows: forgotten };
+  if (orphans + forgotten > 0) logger.info(reconciled, 'the cache and its index did not agree: put right');
+  return reconciled;
+}
+
+function hasData(paths: readonly string[] | undefined): boolean {
+  return paths?.some((path) => !path.endsWith('.map')) ?? false;
+}
