@@ -5,9 +5,11 @@ import type { SyncEvent, SyncSummary } from '../sync/report.js';
 import { printable } from './output.js';
 import type { ProgressWords } from './progress.js';
 
-export function eventWords(event: SyncEvent): ProgressWords {
+/** @param source as a URL */
+export function eventWords(event: SyncEvent, source: string): ProgressWords {
   switch (event.event) {
     case 'listed':
+      if (event.files === 0) return { problem: `nothing that should be fetched lies below ${source}` };
       return { line: `${event.files} files, ${formatBytes(event.bytes)}` };
     case 'fetched':
       return {

@@ -13,6 +13,7 @@ import { createS3ObjectStore } from '../object-store/s3-object-store.js';
 import { openLogFile } from '../observability/log-destination.js';
 import { createLogger, silentLogger } from '../observability/logger.js';
 import type { Logger } from '../observability/logger.js';
+import { createAborter } from '../runtime/aborter.js';
 import { checksumFunctions } from '../runtime/checksum-functions.js';
 import { systemClock } from '../runtime/clock.js';
 import { globMatcher } from '../runtime/glob.js';
@@ -21,6 +22,7 @@ import { Sync } from '../sync/sync.js';
 import type { SyncConfig } from '../sync/sync.js';
 import { WorkersError } from '../sync/workers.js';
 import { CommandError, EXIT } from './exit-codes.js';
+import { printable } from './output.js';
 import { Progress, progressStyle } from './progress.js';
 import { StopRequests } from './stop-requests.js';
 import { eventWords, summaryLines } from './sync-text.js';
@@ -45,10 +47,11 @@ const CONCURRENCY_MAX = 256;
 
 export async function syncCommand(given: SyncArguments): Promise<number> {
   const config = syncConfig(given);
+  const source = formatBucketUrl(config);
   const logger = loggerOf(config);
   const stopRequests = new StopRequests();
   stopRequests.listenToSignals({ background: false });
-  const aborter = new AbortController();
+  const aborter = createAborter();
   void stopRequests.first.then(() => aborter.abort());
   const objectStore = await createS3ObjectStore(config, { clock: systemClock, logger });
   const addon = nativeAddonIfAny();
@@ -61,7 +64,7 @@ export async function syncCommand(given: SyncArguments): Promise<number> {
     tryLock: addon && ((descriptor) => addon.lockFile(descriptor)),
     platform: process.platform === 'darwin' ? 'darwin' : 'linux',
     signal: aborter.signal,
-    onEvent: (event) => progress.event(event, eventWords(event)),
+    onEvent: (event) => progress.event(event, eventWords(event, printable(source))),
   });
   const progress = new Progress({ clock: systemClock, output: process.stdout }, style, () => sync.view());
   progress.start();
@@ -70,8 +73,7 @@ export async function syncCommand(given: SyncArguments): Promise<number> {
     // Asked to end for the second time: without a word.
     if ('exitCode' in summary) return summary.exitCode;
     progress.stop();
-    const place = { source: formatBucketUrl(config), directory: config.directory };
-    const lines = summaryLines(summary, place);
+    const lines = summaryLines(summary, { source, directory: config.directory });
     for (const [at, line] of lines.entries()) {
       if (style !== 'json') progress.event({ event: 'summary' }, { line });
       else if (at === 0) progress.event({ event: 'summary', ...summary });

@@ -151,6 +151,7 @@ export class BlockChecksums {
   combined(kind: CrcKind): bigint | undefined {
     if (kind !== 'crc32c' && kind !== this.kind) return undefined;
     const last = this.blocks - 1;
+    if (last === 0) return this.#value(kind, 0);
     let whole = 0n;
     const joiner = new CrcJoiner(kind, BLOCK_BYTES);
     for (let block = 0; block <= last; block++) {

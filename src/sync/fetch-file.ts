@@ -56,7 +56,7 @@ let transfersBegun = 0;
 /** @throws what the local disk answers, or the server when it is asked for the checksum */
 export async function fetchFile(request: FetchRequest, deps: FetchFileDeps): Promise<Fetched> {
   const { version, paths, signal } = request;
-  const file = TempFile.openToFill(paths.part, version.size);
+  const file = await TempFile.openToFill(paths.part, version.size);
   const availability = Availability.create(version.size);
   const checksums = BlockChecksums.create(version.size);
   let map: PartMap | undefined;

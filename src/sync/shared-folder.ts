@@ -74,17 +74,18 @@ export class SharedFolder {
   lock(path: string): HeldLock | undefined {
     if (this.#tryLock === undefined) return NO_LOCK;
     const held = lockPath(path, this.#tryLock);
-    return (
-      held && {
-        release: () => {
-          held.release();
-          this.#workers?.announce();
-        },
-      }
-    );
+    if (held === undefined) {
+      this.#workers?.refused();
+      return undefined;
+    }
+    const release = () => {
+      held.release();
+      this.#workers?.announce();
+    };
+    return { release };
   }
 
-  /** All locks are to be given up before. Idempotent. */
+  /** All locks are to be given up before. To be called once. */
   close(): void {
     this.#workers?.close();
     this.state.close();

@@ -13,6 +13,7 @@ import {
   fsync,
   ftruncateSync,
   futimesSync,
+  open,
   openSync,
   read,
   write,
@@ -22,6 +23,7 @@ import type { BorrowedFile, LocalFile } from '../file/sparse-file.js';
 import { Deferred } from '../runtime/deferred.js';
 
 const closeOf = promisify(close);
+const openOf = promisify(open);
 const readAt = promisify(read);
 const syncOf = promisify(fsync);
 const writeAt = promisify(write);
@@ -44,9 +46,9 @@ export class TempFile implements Pick<LocalFile, 'read' | 'write' | 'borrow'> {
   }
 
   /** Creates it when it is missing, and gives it its size. @throws NodeJS.ErrnoException */
-  static openToFill(path: string, size: number): TempFile {
+  static async openToFill(path: string, size: number): Promise<TempFile> {
     // The mode is what the user's umask makes of it: it is the mode of the file in place.
-    const descriptor = openSync(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o666);
+    const descriptor = await openOf(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o666);
     try {
       const hadSize = fstatSync(descriptor).size === size;
       if (!hadSize) {

@@ -30,9 +30,10 @@ export interface WorkersDeps {
 /** In which one that cannot share notes its process. */
 const ALONE = 'alone';
 const SOCKET = '.sock';
+const WORKER = /^[0-9a-f]{16}$/;
 /** The kernel may close the connection of a killed process a little before it gives up its locks. */
 const LOOK_AGAIN_MS: readonly number[] = [50, 500, 5000];
-/** Only where a worker cannot be reached: on another host, or where the file system knows no sockets. */
+/** Only where no word comes from others: they are on other hosts, or the file system knows no sockets. */
 const UNREACHABLE_LOOK_MS = 1000;
 const ANYTHING = '\n';
 
@@ -44,7 +45,9 @@ export class Workers {
   #server: Server | undefined;
   /** Keeps the short path to the socket valid, which has to fit into 108 bytes. */
   #descriptor: number | undefined;
-  #unreachable = false;
+  /** There are workers that cannot tell of anything, or that cannot be told. */
+  #hasUnreachable = false;
+  #willLook = false;
   #closed = false;
 
   private constructor(folder: string, deps: WorkersDeps) {
@@ -65,14 +68,19 @@ export class Workers {
     }
   }
 
-  /** Others there are, as far as they can be reached. */
-  get linkCount(): number {
-    return this.#links.size;
-  }
-
   /** A file was given up: those who wait for it look again. */
   announce(): void {
     for (const link of this.#links) link.write(ANYTHING);
+  }
+
+  /** Another worker has a lock that is wanted here: there will be an `onChange` when it may be free. */
+  refused(): void {
+    if (this.#willLook || (this.#links.size > 0 && !this.#hasUnreachable)) return;
+    this.#willLook = true;
+    this.#deps.clock.after(UNREACHABLE_LOOK_MS, () => {
+      this.#willLook = false;
+      this.#deps.onChange();
+    });
   }
 
   /** Idempotent. All locks are to be given up before. */
@@ -82,8 +90,15 @@ export class Workers {
     for (const link of this.#links) link.destroy();
     if (this.#descriptor !== undefined) closeSync(this.#descriptor);
     this.#descriptor = undefined;
-    this.#held?.release();
+    if (this.#held === undefined) return;
+    this.#held.release();
     this.#held = undefined;
+    const { tryLock } = this.#deps;
+    try {
+      if (tryLock !== undefined) this.#sweep(tryLock);
+    } catch {
+      // The folder may be gone; the next worker sees to it.
+    }
   }
 
   async #joinOthers(tryLock: TryLock): Promise<void> {
@@ -92,13 +107,19 @@ export class Workers {
     if (alone !== undefined && isProcessAlive(alone.pid, alone.startedAt)) throw refusal(alone.pid);
     if (process.platform === 'linux') this.#descriptor = openSync(this.#folder, 'r');
     await this.#listen(`${id}${SOCKET}`);
-    for (const other of readdirSync(this.#folder)) {
-      if (other === id || other === ALONE || other.endsWith(SOCKET)) continue;
+    for (const other of this.#sweep(tryLock, id)) await this.#link(`${other}${SOCKET}`);
+  }
+
+  /** The ids of the others that are alive; of those that are not, the traces are removed. */
+  #sweep(tryLock: TryLock, id?: string): string[] {
+    const others = readdirSync(this.#folder).filter((name) => WORKER.test(name) && name !== id);
+    return others.filter((other) => {
       const abandoned = lockPath(join(this.#folder, other), tryLock);
-      if (abandoned === undefined) await this.#link(`${other}${SOCKET}`);
-      else rmSync(join(this.#folder, `${other}${SOCKET}`), { force: true });
-      abandoned?.release();
-    }
+      if (abandoned === undefined) return true;
+      rmSync(join(this.#folder, `${other}${SOCKET}`), { force: true });
+      abandoned.release();
+      return false;
+    });
   }
 
   /** Not at the first try when another worker takes the file for an abandoned one before it is locked. */
@@ -122,7 +143,7 @@ export class Workers {
     this.#server = server;
     await new Promise<void>((resolve) => {
       server.once('error', () => {
-        this.#lookNowAndThen();
+        this.#hasUnreachable = true;
         resolve();
       });
       server.listen(this.#socketPath(name), resolve);
@@ -133,7 +154,7 @@ export class Workers {
   async #link(name: string): Promise<void> {
     const socket = await connectTo(this.#socketPath(name));
     if (socket !== undefined) this.#use(socket);
-    else this.#lookNowAndThen();
+    else this.#hasUnreachable = true;
   }
 
   #use(socket: Socket): void {
@@ -148,17 +169,6 @@ export class Workers {
       this.#deps.onChange();
       for (const delayMs of LOOK_AGAIN_MS) this.#deps.clock.after(delayMs, this.#deps.onChange);
     });
-  }
-
-  #lookNowAndThen(): void {
-    if (this.#unreachable) return;
-    this.#unreachable = true;
-    const look = () => {
-      if (this.#closed) return;
-      this.#deps.onChange();
-      this.#deps.clock.after(UNREACHABLE_LOOK_MS, look);
-    };
-    look();
   }
 
   async #beAlone(): Promise<void> {

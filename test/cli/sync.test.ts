@@ -94,7 +94,8 @@ t.test('an empty listing: --delete says why it deletes nothing, and how it would
   t.equal(code, EXIT.ok);
   t.equal(
     stderr,
-    'sluice: nothing was deleted: the bucket shows nothing that should be here (--force-delete deletes all the same)\n',
+    'sluice: nothing that should be fetched lies below s3://bucket/nothing/\n' +
+      'sluice: nothing was deleted: the bucket shows nothing that should be here (--force-delete deletes all the same)\n',
   );
   t.strictSame(Object.keys(contentOf(world.dir)), ['other']);
   await world.command(['--delete', '--force-delete'], 'nothing');

@@ -10,15 +10,22 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { createAborter } from '../../src/runtime/aborter.js';
+import type { SyncConfig } from '../../src/sync/sync.js';
 import { eventually } from '../support/processes.js';
 import { BUCKET, contentOf, leftIn, MIB, ofKind, OWN, pattern, useSyncWorld } from './sync-rig.js';
 import type { SyncWorld } from './sync-rig.js';
 
 /** Ends a run with some blocks of `key` here, as a killed one would; returns how many bytes the server had sent. */
-async function interrupt(world: SyncWorld, key: string, bytesMin: number): Promise<number> {
-  const aborter = new AbortController();
+async function interrupt(
+  world: SyncWorld,
+  key: string,
+  bytesMin: number,
+  changes: Partial<SyncConfig> = {},
+): Promise<number> {
+  const aborter = createAborter();
   world.server.faults.connectionBytesPerSecond = 4 * MIB;
-  const running = world.sync({ partBytesMax: MIB }, { signal: aborter.signal });
+  const running = world.sync({ partBytesMax: MIB, ...changes }, { signal: aborter.signal });
   await eventually(() => world.sent(key) >= bytesMin);
   aborter.abort();
   const { summary } = await running;
@@ -47,6 +54,20 @@ t.test('what was interrupted is resumed: blocks that have come are not asked for
   t.ok(resumedBytes > 2 * MIB, `${resumedBytes} bytes were there`);
   t.equal(world.sent('large'), body.length - resumedBytes);
   t.strictSame(leftIn(world.dir), []);
+});
+
+t.test('bytes that do not come by the socket transport are resumed as well', async (t) => {
+  const world = await useSyncWorld(t);
+  const body = pattern(16 * MIB + 5, 1);
+  await world.put('large', body);
+  await interrupt(world, 'large', 10 * MIB, { transferThreads: 0 });
+  world.server.counters.reset();
+  const { events } = await world.sync({ transferThreads: 0 });
+  t.ok(readFileSync(world.path('large')).equals(body));
+  const [fetched] = ofKind(events, 'fetched');
+  t.ok((fetched?.resumedBytes ?? 0) > 2 * MIB);
+  t.equal(fetched?.checksum, 'matches');
+  t.equal(world.sent('large'), body.length - (fetched?.resumedBytes ?? 0));
 });
 
 t.test('of an interrupted file only blocks with the noted checksum are believed', async (t) => {

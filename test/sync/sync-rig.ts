@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { Test } from 'tap';
 import { nativeAddonIfAny } from '../../src/native.js';
 import { silentLogger } from '../../src/observability/logger.js';
+import { createAborter } from '../../src/runtime/aborter.js';
 import { checksumFunctions } from '../../src/runtime/checksum-functions.js';
 import { systemClock } from '../../src/runtime/clock.js';
 import { fillPattern } from '../../src/runtime/pattern.js';
@@ -63,7 +64,8 @@ export async function useSyncWorld(t: Test): Promise<SyncWorld> {
   const env = cleanEnvironment(join(scratch, 'home'));
   mkdirSync(join(scratch, 'home', 'run'), { recursive: true, mode: 0o700 });
   const args = (flags: readonly string[] = [], prefix = '') => {
-    const connection = ['--endpoint-url', server.endpoint, '--force-path-style'];
+    // No byte may be asked for twice: they are counted.
+    const connection = ['--endpoint-url', server.endpoint, '--force-path-style', '--hedge', 'off'];
     return ['sync', ...connection, ...flags, `s3://${BUCKET}/${prefix}`, dir];
   };
   return {
@@ -93,11 +95,12 @@ export async function useSyncWorld(t: Test): Promise<SyncWorld> {
         objectStore: await useStore(t, server, {
           ...storeOptions(server.endpoint),
           connectionsMax: config.connectionsMax,
+          transferThreads: config.transferThreads,
         }),
         functions: checksumFunctions(addon),
         tryLock: addon && ((descriptor) => addon.lockFile(descriptor)),
         platform: 'linux',
-        signal: new AbortController().signal,
+        signal: createAborter().signal,
         onEvent: (event) => events.push(event),
         ...deps,
       });
