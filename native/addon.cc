@@ -78,6 +78,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("openFile", Napi::Function::New<open_file>(env, "openFile"));
   exports.Set("attachFile", Napi::Function::New<attach_file>(env, "attachFile"));
   exports.Set("filePublished", Napi::Function::New<file_published>(env, "filePublished"));
+  exports.Set("revokeFile", Napi::Function::New<revoke_file>(env, "revokeFile"));
   exports.Set("closeFile", Napi::Function::New<close_file>(env, "closeFile"));
   exports.Set("lockFile", Napi::Function::New<lock_file_of>(env, "lockFile"));
   exports.Set("mapFile", Napi::Function::New<map_file>(env, "mapFile"));

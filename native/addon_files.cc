@@ -56,10 +56,16 @@ void file_published(const Napi::CallbackInfo& info) {
   for (const auto& session : Session::running()) session->file_published(*file);
 }
 
+void revoke_file(const Napi::CallbackInfo& info) {
+  const auto file = file_of(info, 0);
+  file->revoke();
+  for (const auto& session : Session::running()) session->file_ended(*file);
+}
+
 void close_file(const Napi::CallbackInfo& info) {
   const auto file = LocalFiles::shared().close(static_cast<FileId>(integer(info, 0, 1, kUint32Max)));
   if (!file) throw Napi::RangeError::New(info.Env(), "argument 0 is no open file");
-  for (const auto& session : Session::running()) session->file_closed(*file);
+  for (const auto& session : Session::running()) session->file_ended(*file);
 }
 
 }  // namespace sluice

@@ -12,6 +12,7 @@ namespace sluice {
 Napi::Value open_file(const Napi::CallbackInfo& info);
 void attach_file(const Napi::CallbackInfo& info);
 void file_published(const Napi::CallbackInfo& info);
+void revoke_file(const Napi::CallbackInfo& info);
 void close_file(const Napi::CallbackInfo& info);
 
 // The open file that argument `at` names. @throws RangeError

@@ -14,6 +14,8 @@
 
 namespace sluice {
 
+// Of a read are told, in order: entered (when reads are traced), waiting (when bytes were missing; once more when they came
+// and were cleared before they were taken), ended (exactly once, when one of the others was).
 enum class EventKind : uint32_t {
   kRequest = 1, kForget = 2, kReadEntered = 3, kReadWaiting = 4, kReadEnded = 5, kReadObserved = 6, kReleased = 7,
   kNegotiated = 8, kProblem = 9, kEnded = 10,

@@ -36,13 +36,17 @@ class LocalFile {
   bool closed() const { return closed_.load(std::memory_order_acquire); }
   void close() { closed_.store(true, std::memory_order_release); }
 
+  // No read of it is answered with bytes any more, whatever the availability says.
+  bool revoked() const { return revoked_.load(std::memory_order_acquire); }
+  void revoke() { revoked_.store(true, std::memory_order_release); }
+
   const FileId id;
   const Availability availability;
 
  private:
   std::shared_ptr<void> memory_;
   std::atomic<int> descriptor_{-1};
-  std::atomic<bool> closed_{false};
+  std::atomic<bool> closed_{false}, revoked_{false};
 };
 
 class LocalFiles {

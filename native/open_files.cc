@@ -10,7 +10,7 @@ namespace {
 // The kernel reads the local file as it is: all of it must be there, and nothing more.
 bool is_whole(const LocalFile& file) {
   const int fd = file.descriptor();
-  if (fd < 0 || file.availability.size() == 0 || !file.availability.complete()) return false;
+  if (fd < 0 || file.revoked() || file.availability.size() == 0 || !file.availability.complete()) return false;
   struct stat status;
   return ::fstat(fd, &status) == 0 && static_cast<uint64_t>(status.st_size) == file.availability.size();
 }

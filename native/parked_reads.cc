@@ -48,8 +48,10 @@ bool ParkedReads::interrupt(uint64_t unique) {
 
 std::optional<SteadyTime> ParkedReads::oldest() const {
   std::lock_guard lock(mutex_);
-  if (reads_.empty()) return std::nullopt;
-  return reads_.front().since;
+  std::optional<SteadyTime> oldest;
+  for (const Read& read : reads_)
+    if (!oldest || read.since < *oldest) oldest = read.since;
+  return oldest;
 }
 
 bool ParkedReads::has_interrupted() const {

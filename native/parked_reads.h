@@ -2,7 +2,8 @@
 // by the end of the session, exactly one of them gets it.
 //
 // No wake-up is missed: a reader parks and then looks at the availability again; a publisher writes the availability and
-// then calls `take_ready`. Both pass through the one lock, so whoever comes second sees what the other did.
+// then calls `take_ready`. Both pass through the one lock, so whoever comes second sees what the other did. A read that was
+// taken out because its bytes were there, and finds them cleared, is parked again as if it had never been taken out.
 #pragma once
 
 #include <atomic>
@@ -38,6 +39,8 @@ struct Read {
   bool interrupted = false;
 
   bool available() const { return file->availability.has(offset, offset + length); }
+  // Nothing is worth waiting for.
+  bool in_vain() const { return file->closed() || file->revoked(); }
 };
 
 class ParkedReads {
@@ -74,7 +77,7 @@ class ParkedReads {
   bool interrupt(uint64_t unique);
 
   size_t size() const { return count_.load(std::memory_order_relaxed); }
-  // When the longest waiting one came.
+  // When the longest waiting one came: not the first of the list, when that one was parked again.
   std::optional<SteadyTime> oldest() const;
   bool has_interrupted() const;
 
@@ -94,7 +97,7 @@ class ParkedReads {
   Read remove(Position at);
 
   mutable std::mutex mutex_;
-  // In the order they came.
+  // In the order they were parked.
   std::list<Read> reads_;
   std::unordered_map<uint64_t, Position> by_id_;
   std::unordered_map<uint64_t, Position> by_unique_;

@@ -205,7 +205,7 @@ void Session::run_waker() {
     woken_.pop_front();
     lock.unlock();
     if (scratch.span().empty()) end_read(read, ReadResult::kFailed, ENOMEM);
-    else serve(read, scratch.span());
+    else if (!serve(read, scratch.span())) wait(read, Told::kWaiting, scratch.span());
   }
 }
 

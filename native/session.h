@@ -2,7 +2,8 @@
 // a fake kernel, under the sanitizers.
 //
 //   session threads   read requests, answer what is native, hand the rest to the event queue
-//   waker             answers parked reads whose bytes came (never the publisher, who has more to fetch)
+//   waker             answers parked reads whose bytes came (never the publisher, who has more to fetch), and parks them
+//                     again when the bytes have gone meanwhile
 //   timer             deadlines of parked reads, callers that leave; needs nothing but the clock
 //   notifier          invalidations, which may wait for locks that a request under way holds
 //
@@ -71,7 +72,8 @@ class Session : public std::enable_shared_from_this<Session> {
                          OpenMode& mode);
   bool fail_read(uint64_t read, int error);
   void file_published(const LocalFile& file);
-  void file_closed(const LocalFile& file);
+  // It was closed or revoked.
+  void file_ended(const LocalFile& file);
   // Queued; the notifier sends them.
   void invalidate_entry(uint64_t parent, std::string name);
   void invalidate_inode(uint64_t node);
@@ -110,7 +112,10 @@ class Session : public std::enable_shared_from_this<Session> {
   void refuse_malformed(unsigned index, const Request& request, ParseResult result);
   void negotiate(unsigned index, const Request& request);
   void read(unsigned index, const Request& request, std::span<uint8_t> scratch);
-  void serve(const Read& read, std::span<uint8_t> scratch);
+  // What JavaScript has heard of a read.
+  enum class Told { kNothing, kEntered, kWaiting };
+  void wait(Read read, Told told, std::span<uint8_t> scratch);
+  bool serve(const Read& read, std::span<uint8_t> scratch);
   void answer_served(const Read& read, std::span<const uint8_t> bytes);
   void end_read(const Read& read, ReadResult result, int error);
   void tell_end(const Read& read, ReadResult result);

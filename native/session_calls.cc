@@ -79,7 +79,7 @@ void Session::file_published(const LocalFile& file) {
   for (const Read& read : ready) end_read(read, ReadResult::kFailed, EIO);
 }
 
-void Session::file_closed(const LocalFile& file) {
+void Session::file_ended(const LocalFile& file) {
   std::shared_lock calls(calls_mutex_);
   for (const Read& read : parked_.take_of(file)) end_read(read, ReadResult::kFailed, EIO);
 }

@@ -36,6 +36,8 @@ export interface NativeAddon {
   attachFile(file: NativeFileId, descriptor: number): void;
   /** Bytes were published: reads that wait for them look again. From any thread that loaded the addon; a closed file is let be. */
   filePublished(file: NativeFileId): void;
+  /** The file is not what it was taken for: every read of it ends with EIO from now on, whether its bytes are there or not. */
+  revokeFile(file: NativeFileId): void;
   /** Forgets the file. Reads that wait for its bytes end with EIO, those under way end as they would. */
   closeFile(file: NativeFileId): void;
 

@@ -186,27 +186,36 @@ void use_operations(Run& run, Random random, unsigned count) {
 void fill_files(Run& run, Random random, std::shared_ptr<Session> session, unsigned index, unsigned publishers) {
   struct Chunk {
     TestFile* file;
-    uint64_t start;
+    uint64_t start, end;
   };
   std::vector<Chunk> chunks;
   for (const auto& file : run.files) {
     uint64_t number = 0;
     for (uint64_t start = 0; start < file->size(); start += kChunkPages * TestFile::kPageBytes)
-      if (number++ % publishers == index) chunks.push_back({file.get(), start});
+      if (number++ % publishers == index)
+        chunks.push_back({file.get(), start, std::min(start + kChunkPages * TestFile::kPageBytes, file->size())});
   }
   if (random.percent(50))
     for (size_t at = chunks.size(); at > 1; --at) std::swap(chunks[at - 1], chunks[random.below(at)]);
-  for (const auto& [file, start] : chunks) {
-    const uint64_t end = std::min(start + kChunkPages * TestFile::kPageBytes, file->size());
+  const auto fill = [&](const Chunk& chunk) {
     // As a stream brings it: in pieces that end anywhere.
-    for (uint64_t at = start; at < end;) {
-      const uint64_t next = random.percent(60) ? end : random.between(at + 1, end);
-      file->fill(at, next);
+    for (uint64_t at = chunk.start; at < chunk.end;) {
+      const uint64_t next = random.percent(60) ? chunk.end : random.between(at + 1, chunk.end);
+      chunk.file->fill(at, next);
       if (random.percent(50)) std::this_thread::yield();
-      session->file_published(*file->local());
+      session->file_published(*chunk.file->local());
       at = next;
       if (!run.kernel.is_over()) pause(random, 300);
     }
+  };
+  for (size_t filled = 0; filled < chunks.size();) {
+    fill(chunks[filled++]);
+    if (!random.percent(run.punch_percent)) continue;
+    // One that was filled goes, and comes back.
+    const Chunk& chunk = chunks[random.below(filled)];
+    chunk.file->punch(chunk.start, chunk.end);
+    if (!run.kernel.is_over()) pause(random, 300);
+    fill(chunk);
   }
 }
 

@@ -164,8 +164,8 @@ void FakeHost::take_read(EventKind kind, std::span<const uint8_t> record) {
     CHECK(options_.trace_reads && entered_.insert(id).second);
   } else {
     ++waits_;
-    // Traced reads were entered before; else it is new.
-    CHECK(entered_.erase(id) == 1 || !reads_seen_.contains(id), "read " << id << " waits twice");
+    // Traced reads were entered before; else it is new, or waits again for bytes that came and went.
+    CHECK(entered_.erase(id) == 1 || reads_.contains(id) || !reads_seen_.contains(id), "read " << id << " waits after its end");
   }
   reads_.insert(id);
   reads_seen_.insert(id);
@@ -269,7 +269,7 @@ void FakeHost::make_mischief() {
   }
   if (random_.percent(options_.close_percent)) {
     const auto& file = files_[random_.below(files_.size())];
-    if (file->close()) session_->file_closed(*file->local());
+    if (file->close()) session_->file_ended(*file->local());
   }
 }
 

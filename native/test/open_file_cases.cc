@@ -124,9 +124,16 @@ void files_that_are_not_whole() {
   cut.cut(99);
   CHECK(files.open(3, 2, cut.local(), true)->mode == OpenMode::kCached);
   CHECK(files.open(4, 1, file.local(), true)->mode == OpenMode::kPassthrough);
+  TestFile revoked(3, 100), punched(4, 3 * TestFile::kPageBytes);
+  revoked.fill_all();
+  revoked.local()->revoke();
+  CHECK(files.open(5, 3, revoked.local(), true)->mode == OpenMode::kCached);
+  punched.fill_all();
+  punched.punch(TestFile::kPageBytes, 2 * TestFile::kPageBytes);
+  CHECK(files.open(6, 4, punched.local(), true)->mode == OpenMode::kCached);
   files.clear();
   CHECK(files.count(OpenMode::kPassthrough) == 0 && files.count(OpenMode::kCached) == 0 && !files.file_of(4));
-  pass("only a file that is whole, and has its size, is passed through");
+  pass("only a file that is whole, has its size and is trusted is passed through");
 }
 
 }  // namespace

@@ -118,11 +118,13 @@ void parked_reads_alone() {
   for (uint64_t id = 1; id <= 8; ++id)
     CHECK(parked.park(read_of(id, (id % 2 != 0 ? one : two).local(), (id - 1) * TestFile::kPageBytes), nothing) == id);
   CHECK(parked.oldest() == SteadyTime(std::chrono::seconds(1)) && parked.size() == 8);
+  CHECK(parked.park(*parked.take(1), nothing) == 8);
+  CHECK(parked.oldest() == SteadyTime(std::chrono::seconds(1)), "one that is parked again came first nevertheless");
   CHECK(parked.take_ready(*one.local()).empty());
   one.fill(0, 3 * TestFile::kPageBytes);
   two.fill_all();
   const auto ready = parked.take_ready(*one.local());
-  CHECK(ready.size() == 2 && ready[0].id == 1 && ready[1].id == 3);
+  CHECK(ready.size() == 2 && ready[0].id == 3 && ready[1].id == 1);
   CHECK(parked.take(4)->id == 4 && !parked.take(4) && !parked.take(1));
   CHECK(parked.interrupt(10) && !parked.interrupt(8) && parked.has_interrupted());
   CHECK(parked.take_leaving([](uint32_t) { return false; }).empty());

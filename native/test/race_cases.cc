@@ -90,6 +90,42 @@ void stop_while_publishing(Random random) {
   pass("a session that stops answers what a publisher had just taken out");
 }
 
+// The end of a large read is taken out of the file while its beginning is read, and comes back: zeros, and what is written
+// before the true bytes, are seen by nobody.
+void punch_while_reading(Random random) {
+  constexpr int kRounds = 1500;
+  constexpr uint64_t kPages = 256, kPunched = 4;
+  SessionOptions options;
+  options.threads = 3;
+  Rig rig(options);
+  CHECK(rig.kernel.negotiate());
+  TestFile file(1, kPages * kPage);
+  file.fill_all();
+  rig.open(file);
+  std::atomic<bool> done{false};
+  std::thread puncher([&] {
+    for (int round = 0; round < kRounds; ++round) {
+      file.punch((kPages - kPunched) * kPage, file.size());
+      file.fill((kPages - kPunched) * kPage, file.size());
+      rig.session->file_published(*file.local());
+      // About as long as the read takes from its look to its last page.
+      const auto until = std::chrono::steady_clock::now() + std::chrono::microseconds(random.below(300));
+      while (std::chrono::steady_clock::now() < until) continue;
+    }
+    done = true;
+  });
+  while (!done) {
+    const auto one = rig.read(1, 0, kPages * kPage), other = rig.read(1, 0, kPages * kPage);
+    for (const auto& read : {one, other}) {
+      CHECK(rig.end_of(read) == 0);
+      file.check_bytes((kPages - kPunched) * kPage, std::span(read->bytes).subspan((kPages - kPunched) * kPage));
+    }
+    rig.forget_records();
+  }
+  puncher.join();
+  pass("bytes that are taken out of the file while they are read are never told as zeros");
+}
+
 // Opens that are answered while the session stops: all told of, or none of it happened.
 void replies_while_stopping(Random random) {
   for (int round = 0; round < 60; ++round) {
@@ -128,6 +164,7 @@ void run_race_cases(uint64_t seed) {
   Random random(seed);
   deadline_of_the_second();
   interrupt_at_once();
+  punch_while_reading(random.fork());
   stop_while_publishing(random.fork());
   replies_while_stopping(random.fork());
 }

@@ -16,7 +16,7 @@ namespace {
 enum class End { kOrderly, kStop, kHangUp };
 
 struct Plan {
-  unsigned threads, files, readers, operators, publishers, opens;
+  unsigned threads, files, readers, operators, publishers, opens, punch_percent;
   std::chrono::milliseconds deadline;
   bool short_deadline, trace, passthrough, cut, stop_twice, hostile;
   HostOptions host;
@@ -32,6 +32,7 @@ Plan make_plan(Random& random) {
   plan.operators = static_cast<unsigned>(random.between(0, 2));
   plan.publishers = static_cast<unsigned>(random.between(1, 3));
   plan.opens = static_cast<unsigned>(random.between(1, 4));
+  plan.punch_percent = random.percent(40) ? 30 : 0;
   plan.short_deadline = random.percent(30);
   plan.deadline = std::chrono::milliseconds(plan.short_deadline ? random.between(1, 10) : 30'000);
   plan.trace = random.percent(30);
@@ -115,7 +116,7 @@ void run_plan(Random& random, const Plan& plan, LeakCheck& leaks) {
   FakeKernel kernel;
   FakeHost host(random.next(), plan.host, kernel, files);
   Callers callers(random.next());
-  Run run(kernel, files, plan.short_deadline, plan.hostile);
+  Run run(kernel, files, plan.short_deadline, plan.hostile, plan.punch_percent);
   auto session = Session::start(options_of(plan, kernel, host, callers));
   host.start(session);
   CHECK(kernel.negotiate());

@@ -84,7 +84,7 @@ void closed_file() {
     const auto waits = rig.read(1, kPage, kPage);
     rig.await(EventKind::kReadWaiting);
     CHECK(file.close());
-    rig.session->file_closed(*file.local());
+    rig.session->file_ended(*file.local());
     CHECK(rig.end_of(waits) == EIO);
     // What came too late waits for nothing; what is there is read.
     CHECK(rig.end_of(rig.read(1, kPage, kPage)) == EIO);
@@ -97,6 +97,81 @@ void closed_file() {
   rig.stop();
   CHECK(memory.expired());
   pass("a closed file ends its waiting reads, and is freed with its last handle");
+}
+
+void revoked_file() {
+  Rig rig;
+  CHECK(rig.kernel.negotiate());
+  TestFile file(4, 4 * kPage), other(5, kPage);
+  file.fill(0, kPage);
+  other.fill_all();
+  rig.open(file);
+  rig.open(other, 2, 101);
+  const auto waits = rig.read(1, kPage, kPage);
+  rig.await(EventKind::kReadWaiting);
+  CHECK(rig.end_of(rig.read(1, 0, kPage)) == 0);
+  file.local()->revoke();
+  rig.session->file_ended(*file.local());
+  CHECK(rig.end_of(waits) == EIO);
+  CHECK(rig.end_of(rig.read(1, 0, kPage)) == EIO && rig.end_of(rig.read(1, kPage, kPage)) == EIO);
+  file.fill(kPage, 2 * kPage);
+  rig.session->file_published(*file.local());
+  CHECK(rig.end_of(rig.read(1, kPage, kPage)) == EIO);
+  CHECK(rig.end_of(rig.read(2, 0, kPage)) == 0);
+  pass("of a revoked file no byte is told, whether it is there or not");
+}
+
+void bytes_that_went() {
+  Rig rig;
+  CHECK(rig.kernel.negotiate());
+  TestFile file(6, 8 * kPage);
+  file.fill_all();
+  rig.open(file);
+  file.punch(kPage, 3 * kPage);
+  const auto waits = rig.read(1, 0, 4 * kPage), beside = rig.read(1, 3 * kPage, kPage);
+  CHECK(rig.end_of(beside) == 0);
+  file.check_bytes(3 * kPage, beside->bytes);
+  rig.await(EventKind::kReadWaiting);
+  file.fill(kPage, 3 * kPage);
+  file.punch(0, kPage);
+  rig.session->file_published(*file.local());
+  file.fill(0, kPage);
+  CHECK(!waits->ended);
+  rig.session->file_published(*file.local());
+  CHECK(rig.end_of(waits) == 0);
+  file.check_bytes(0, waits->bytes);
+  CHECK(rig.session->stats().reads_parked == 1);
+  pass("a read of bytes that were taken away waits until they are there again");
+}
+
+// More reads than the waker answers before their bytes are gone.
+void bytes_that_went_once_more() {
+  constexpr uint64_t kReads = 64, kPages = 16;
+  Rig rig;
+  CHECK(rig.kernel.negotiate());
+  TestFile file(7, kPages * kPage);
+  rig.open(file);
+  size_t waits = 0;
+  for (int rounds = 0; waits == rounds * kReads; ++rounds) {
+    CHECK(rounds < 1000, "the waker was always faster");
+    std::vector<std::shared_ptr<PendingRead>> reads;
+    for (uint64_t at = 0; at < kReads; ++at) reads.push_back(rig.read(1, 0, kPages * kPage));
+    for (uint64_t at = 0; at < kReads; ++at) rig.await(EventKind::kReadWaiting);
+    file.fill_all();
+    rig.session->file_published(*file.local());
+    file.punch(0, file.size());
+    file.fill_all();
+    rig.session->file_published(*file.local());
+    for (const auto& read : reads) {
+      CHECK(rig.end_of(read) == 0);
+      file.check_bytes(0, read->bytes);
+    }
+    waits += kReads + rig.take_all(EventKind::kReadWaiting).size();
+    CHECK(rig.take_all(EventKind::kReadEnded).size() == kReads);
+    CHECK(rig.session->stats().reads_parked == (rounds + 1) * kReads);
+    file.punch(0, file.size());
+  }
+  pass("a read whose bytes went before they were taken waits again, told of by its number, and ends once");
 }
 
 void handles_of_others() {
@@ -227,6 +302,9 @@ void run_session_cases() {
   published_bytes_end_the_wait();
   file_that_was_cut();
   closed_file();
+  revoked_file();
+  bytes_that_went();
+  bytes_that_went_once_more();
   handles_of_others();
   interrupted_callers();
   negotiations();

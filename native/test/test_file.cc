@@ -7,6 +7,7 @@
 #include <bit>
 #include <cstring>
 
+#include "../file_range.h"
 #include "check.h"
 
 namespace sluice::test {
@@ -118,8 +119,13 @@ void TestFile::fill(uint64_t start, uint64_t end) {
   write(start, bytes);
   const uint64_t first_page = start / kPageBytes;
   for (uint64_t page = first_page; page < pages_of(end); ++page)
-    filled_[page] = static_cast<uint32_t>(std::min(end - page * kPageBytes, kPageBytes));
+    filled_[page] = std::max(filled_[page].load(), static_cast<uint32_t>(std::min(end - page * kPageBytes, kPageBytes)));
   availability_.publish(first_page * kPageBytes, end);
+}
+
+void TestFile::punch(uint64_t start, uint64_t end) {
+  availability_.clear(start, end);
+  CHECK(punch_hole(fd_, start, end) == 0);
 }
 
 bool TestFile::was_filled(uint64_t start, uint64_t end) const {

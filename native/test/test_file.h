@@ -61,6 +61,8 @@ class TestFile {
   // is filled by one thread.
   void fill(uint64_t start, uint64_t end);
   void fill_all() { fill(0, size()); }
+  // Takes pages out of the file that were filled; nobody fills them meanwhile. They may be filled again.
+  void punch(uint64_t start, uint64_t end);
   // From outside: what was published behind `bytes` is no longer there. Nobody fills meanwhile or afterwards.
   void cut(uint64_t bytes);
   // Forgets the file in the registry, as JavaScript does; true for whoever did it.
@@ -72,7 +74,7 @@ class TestFile {
   // Where; the size when it is whole.
   uint64_t cut_at() const { return std::min(cut_at_.load(), size()); }
   bool is_closed() const { return closed_.load(); }
-  // That all of [start, end) was written and about to be published, by a record of its own.
+  // That all of [start, end) was written and about to be published once, by a record of its own.
   bool was_filled(uint64_t start, uint64_t end) const;
   // Fails unless `bytes` are those from `offset` on.
   void check_bytes(uint64_t offset, std::span<const uint8_t> bytes) const;
@@ -84,7 +86,7 @@ class TestFile {
 
   const uint64_t seed_;
   SharedAvailability availability_;
-  // How far each page is filled.
+  // How far each page was ever filled.
   std::vector<std::atomic<uint32_t>> filled_;
   int fd_;
   std::shared_ptr<LocalFile> local_;

@@ -5,8 +5,8 @@
  *
  * A direct read looks at the shared availability itself. Bytes that are there never reach this layer; a read of bytes
  * that are not there waits on the native side, with its own deadline, and this layer is asked to fetch them. Of a read
- * are heard, in order: `entered` (only while reads are traced), `waiting` (only when bytes were missing), `ended` (exactly
- * once, when one of the others was).
+ * are heard, in order: `entered` (only while reads are traced), `waiting` (only when bytes were missing; again when they came
+ * and were cleared before the read took them), `ended` (exactly once, when one of the others was).
  */
 import type { Availability } from '../runtime/availability.js';
 
@@ -24,6 +24,8 @@ export interface DirectFile {
   published(): void;
   /** Ends a read that waits; does nothing when it ended already. */
   fail(read: DirectRead, error: Error): void;
+  /** The file is not the object: every read of it fails from now on, whether its bytes are there or not. */
+  revoke(): void;
   close(): void;
 }
 

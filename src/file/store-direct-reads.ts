@@ -122,9 +122,13 @@ export class StoreDirectReads implements DirectReadListener {
     const { range, trace } = underWay;
     this.#store.observe(range);
     trace.beginWait(range);
+    // It may wait again, for bytes that had come.
+    underWay.waiter?.withdraw();
     underWay.waiter = this.#store.wait(range, (outcome) => {
       trace.endWait();
-      if (outcome.kind === 'arrived') return;
+      // Whoever published may not have said so yet. From here on the session has the read in hand: should the bytes be cleared
+      // before it takes them, it says that the read waits again.
+      if (outcome.kind === 'arrived') return this.file.published();
       underWay.error = outcome.error;
       this.file.fail(read, outcome.error);
     });

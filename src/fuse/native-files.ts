@@ -17,13 +17,18 @@ import { assert } from '../runtime/assert.js';
 /** Ends a read that waits; nothing when it ended already. */
 export type FailRead = (read: DirectRead, error: Error) => void;
 
+type FilesOfAddon = Pick<
+  NativeAddon,
+  'openFile' | 'attachFile' | 'filePublished' | 'revokeFile' | 'closeFile'
+>;
+
 /** What fuse/native-session.ts hears of reads, see native-events.ts. */
 export class NativeFiles implements DirectReads {
-  readonly #addon: Pick<NativeAddon, 'openFile' | 'attachFile' | 'filePublished' | 'closeFile'>;
+  readonly #addon: FilesOfAddon;
   readonly #listeners = new Map<NativeFileId, DirectReadListener>();
   #failRead: FailRead | undefined;
 
-  constructor(addon: Pick<NativeAddon, 'openFile' | 'attachFile' | 'filePublished' | 'closeFile'>) {
+  constructor(addon: FilesOfAddon) {
     this.#addon = addon;
   }
 
@@ -52,6 +57,10 @@ export class NativeFiles implements DirectReads {
       fail: (read, error) => {
         assertOpen();
         this.#failRead?.(read, error);
+      },
+      revoke: () => {
+        assertOpen();
+        this.#addon.revokeFile(id);
       },
       close: () => {
         assertOpen();

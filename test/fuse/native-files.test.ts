@@ -28,13 +28,14 @@ t.test('the whole shared memory is registered, and the file until it is closed',
   const file = new NativeFiles(addon).open(availability, listening().listener);
   file.attach(7);
   file.published();
+  file.revoke();
   file.close();
   const bytes = availability.memory.byteLength;
-  t.same(addon.calls, [`open of ${bytes} bytes`, 'attach 1 7', 'published 1', 'close 1']);
-  for (const use of [() => file.attach(7), () => file.published(), () => file.close()]) {
+  t.same(addon.calls, [`open of ${bytes} bytes`, 'attach 1 7', 'published 1', 'revoke 1', 'close 1']);
+  for (const use of [() => file.attach(7), () => file.published(), () => file.revoke(), () => file.close()]) {
     t.throws(use, { message: /file 1 is open/ }, 'a bug of the caller');
   }
-  t.equal(addon.calls.length, 4, 'and the addon hears nothing of it');
+  t.equal(addon.calls.length, 5, 'and the addon hears nothing of it');
 });
 
 t.test('a descriptor that is none does not reach the addon', async (t) => {

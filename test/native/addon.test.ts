@@ -72,6 +72,7 @@ t.test('bad arguments throw, and nothing happens', async (t) => {
   t.throws(() => addon.attachFile(file, 999_999), /Bad file descriptor/, 'no such descriptor');
   addon.closeFile(file);
   t.throws(() => addon.closeFile(file), RangeError, 'closed already');
+  t.throws(() => addon.revokeFile(file), RangeError);
   await t.rejects(addon.mount('x', '/nowhere/at/all', 'rootmode=40000,user_id=0,group_id=0'), /^mount: /);
 });
 
@@ -226,6 +227,9 @@ t.test('a file whose availability is mapped is read on when JavaScript gives the
   other.availability.publish({ start: MIB, end: 2 * MIB });
   addon.filePublished(file);
   t.same(kernel.receive().body, Buffer.from(bytes.subarray(MIB, MIB + 8192)), 'whoever published');
+  addon.revokeFile(file);
+  kernel.read(2, 9, MIB, 8192);
+  t.equal(kernel.receive().error, 5, 'and no more once it is revoked');
   other.release();
   await session.stop();
   kernel.close();

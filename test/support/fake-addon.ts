@@ -136,6 +136,10 @@ export class FakeAddon implements NativeAddon {
     this.calls.push(`published ${file}`);
   }
 
+  revokeFile(file: number): void {
+    this.calls.push(`revoke ${file}`);
+  }
+
   closeFile(file: number): void {
     this.calls.push(`close ${file}`);
   }

@@ -47,6 +47,7 @@ export class MemoryDirectFile implements DirectFile {
   readonly id: number;
   descriptor: number | undefined;
   isOpen = true;
+  isRevoked = false;
   /** Reads that wait. */
   readonly parked = new Map<number, DirectRead>();
   /** How each read ended, and what it was failed with. */
@@ -94,6 +95,12 @@ export class MemoryDirectFile implements DirectFile {
     if (this.parked.has(read.id)) this.#end(read.id, 'failed', error);
   }
 
+  revoke(): void {
+    this.#expect(this.isOpen, 'revoke after close');
+    this.isRevoked = true;
+    for (const { id } of this.parked.values()) this.#end(id, 'failed');
+  }
+
   close(): void {
     this.#expect(this.isOpen, 'closed twice');
     for (const { id } of this.parked.values()) this.#end(id, 'failed');
@@ -123,6 +130,12 @@ export class MemoryDirectFile implements DirectFile {
   /** A read that waits ends for a reason of the native side's own. */
   end(id: number, result: 'deadline' | 'interrupted' | 'failed'): void {
     if (this.parked.has(id)) this.#end(id, result);
+  }
+
+  /** Bytes of a read that waits had come, and were cleared before it took them. */
+  waitAgain(id: number): void {
+    const read = this.parked.get(id);
+    if (read !== undefined) this.#events.push(() => this.#listener.waiting(read));
   }
 
   /** Lets the store hear what happened, `count` events at most. */
