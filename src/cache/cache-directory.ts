@@ -19,7 +19,7 @@ import { isProcessAlive, processStartedAt } from '../runtime/process-identity.js
 import type { Logger } from '../observability/logger.js';
 import { checkDirectory, FORMAT, refusal } from './directory-check.js';
 import type { FileOperations } from './file-operations.js';
-import { CacheIndex, isDamagedIndex, setAsideIndex } from './index/cache-index.js';
+import { CacheIndex, checkIndex, isDamagedIndex, setAsideIndex } from './index/cache-index.js';
 import type { OwnerRow } from './index/copy-row.js';
 import { NewerSchemaError } from './index/schema.js';
 import { OwnerLocks } from './owner-lock.js';
@@ -148,48 +148,48 @@ export class CacheDirectory {
 
   #openIndex(me: OwnerRow): CacheIndex {
     const path = join(this.path, 'index.sqlite');
+    const living = this.#locks.list().filter((owner) => owner.id !== me.id && this.#locks.isAlive(owner));
+    this.#refuseLone(me, living);
+    if (living.length === 0) this.#check(path);
     try {
-      return this.#tryIndex(path, me);
+      return new CacheIndex(path, me, {
+        isAlive: (owner) => this.#isAlive(owner),
+        wallTimeMs: () => this.#deps.clock.wallTimeMs(),
+      });
+    } catch (error) {
+      if (!isDamagedIndex(error) || living.length === 0) throw error;
+      const pids = living.map(({ pid }) => pid).join(', ');
+      throw refusal(
+        this.path,
+        `its index is damaged (${asError(error).message}), and other daemons use it (pid ${pids})`,
+        'unmount them first: the next start begins it anew',
+        error,
+      );
+    }
+  }
+
+  /** A damaged index that nobody has open is begun anew. */
+  #check(path: string): void {
+    try {
+      checkIndex(path);
     } catch (error) {
       if (!isDamagedIndex(error)) throw error;
-      const living = this.#locks.list().filter((owner) => owner.id !== me.id && this.#locks.isAlive(owner));
-      if (living.length > 0) {
-        const pids = living.map(({ pid }) => pid).join(', ');
-        throw refusal(
-          this.path,
-          `its index is damaged (${asError(error).message}), and other daemons use it (pid ${pids})`,
-          'unmount them first: the next start begins it anew',
-          error,
-        );
-      }
       const aside = setAsideIndex(path);
       this.#deps.logger.warn(
         { err: error, aside },
         'the index of the cache is damaged: it is begun anew, and what it knew of is deleted',
       );
-      return this.#tryIndex(path, me);
     }
   }
 
-  #tryIndex(path: string, me: OwnerRow): CacheIndex {
-    const index = new CacheIndex(path, me, {
-      isAlive: (owner) => this.#isAlive(owner),
-      wallTimeMs: () => this.#deps.clock.wallTimeMs(),
-    });
-    try {
-      const others = index.others();
-      if (others.length === 0) index.check();
-      const [lone] = me.shares ? others.filter(({ shares }) => !shares) : others;
-      if (lone === undefined) return index;
-      throw refusal(
-        this.path,
-        `another daemon (pid ${lone.pid}) uses it, and without the native addon it cannot be shared`,
-        'unmount that one first, choose another with --cache-dir, or build the addon (make build)',
-      );
-    } catch (error) {
-      index.close();
-      throw error;
-    }
+  #refuseLone(me: OwnerRow, living: readonly OwnerRow[]): void {
+    const [lone] = me.shares ? living.filter(({ shares }) => !shares) : living;
+    if (lone === undefined) return;
+    throw refusal(
+      this.path,
+      `another daemon (pid ${lone.pid}) uses it, and without the native addon it cannot be shared`,
+      'unmount that one first, choose another with --cache-dir, or build the addon (make build)',
+    );
   }
 
   #isAlive(owner: OwnerRow): boolean {

@@ -94,7 +94,7 @@ export class CachedCopy implements LocalCopy {
     const complete = directory.fileOf(this.#name, 'complete');
     if (this.#isComplete) return complete;
     // Another process may have renamed it.
-    return this.#role !== 'owner' && files.stat(part) === undefined ? complete : part;
+    return this.#role !== 'owner' && files.stat(complete) !== undefined ? complete : part;
   }
 
   get verdict(): CopyVerdict {

@@ -17,7 +17,7 @@ export interface ReconcileDeps {
 const FILE_NAME = /^([0-9a-f]{24})(\.part|\.map)?$/;
 
 export interface Reconciled {
-  /** Files without a row, deleted, and rows without files, forgotten. */
+  /** Files without a row, which were deleted, and rows without files, which are doomed. */
   readonly files: number;
   readonly rows: number;
 }
@@ -49,9 +49,9 @@ export function reconcile(directory: CacheDirectory, { files, logger }: Reconcil
     }
   }
   let forgotten = 0;
-  for (const row of rows.values()) {
-    const isLost = row.state === 'complete' ? !hasData(found.get(row.name)) : !found.has(row.name);
-    if (isLost && row.state !== 'evicting' && index.evictions.forget(row.id)) forgotten += 1;
+  for (const [name, row] of rows) {
+    const isLost = row.state === 'complete' ? !hasData(found.get(name)) : !found.has(name);
+    if (isLost && row.state !== 'evicting' && index.evictions.take(row.id)) forgotten += 1;
   }
   const reconciled = { files: orphans, rows: forgotten };
   if (orphans + forgotten > 0) logger.info(reconciled, 'the cache and its index did not agree: put right');

@@ -1,7 +1,7 @@
 /** What the index says to people and commands: which copies there are, what they take, which are pinned. */
 import type { ObjectVersion } from '../../object-store/object-store.js';
-import { copyRow, number } from './copy-row.js';
-import type { CopyRow } from './copy-row.js';
+import { copyRow, number, stateOf, text } from './copy-row.js';
+import type { CopyRow, CopyState } from './copy-row.js';
 import type { Claims } from './claims.js';
 import type { Database, SqlValue } from './database.js';
 import { IDLE } from './evictions.js';
@@ -28,6 +28,11 @@ export interface CatalogueTotals {
   readonly pinnedBytes: number;
 }
 
+export interface NamedCopy {
+  readonly id: number;
+  readonly state: CopyState;
+}
+
 export class Catalogue {
   readonly #database: Database;
   readonly #claims: Claims;
@@ -48,10 +53,10 @@ export class Catalogue {
     return rows.map((row) => ({ row: copyRow(row), open: number(row, 'open') }));
   }
 
-  /** Names of the files of all copies, whatever their state. */
-  names(): ReadonlyMap<string, CopyRow> {
-    const rows = this.#database.all('SELECT * FROM copies').map(copyRow);
-    return new Map(rows.map((row) => [row.name, row]));
+  /** By the name of its files, every copy whatever its state. */
+  names(): ReadonlyMap<string, NamedCopy> {
+    const rows = this.#database.all('SELECT name, id, state FROM copies');
+    return new Map(rows.map((row) => [text(row, 'name'), { id: number(row, 'id'), state: stateOf(row) }]));
   }
 
   totals(): CatalogueTotals {

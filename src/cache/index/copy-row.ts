@@ -52,7 +52,7 @@ export function copyRow(row: SqlRow): CopyRow {
     versionId: textIfAny(row, 'version_id'),
     size: number(row, 'size'),
     name: text(row, 'name'),
-    state: text(row, 'state') as CopyState,
+    state: stateOf(row),
     owner: textIfAny(row, 'owner'),
     bytes: number(row, 'bytes'),
     pinned: number(row, 'pinned') !== 0,
@@ -73,13 +73,17 @@ export function ownerRow(row: SqlRow): OwnerRow {
   };
 }
 
+export function stateOf(row: SqlRow): CopyState {
+  return text(row, 'state') as CopyState;
+}
+
 export function number(row: SqlRow, column: string): number {
   const value = valueOf(row, column);
   assert(typeof value === 'number', `column ${column} holds ${value}`);
   return value;
 }
 
-function text(row: SqlRow, column: string): string {
+export function text(row: SqlRow, column: string): string {
   const value = valueOf(row, column);
   assert(typeof value === 'string', `column ${column} holds ${value}`);
   return value;

@@ -6,9 +6,13 @@ import { DatabaseSync } from '@photostructure/sqlite';
 
 /** Transactions here take well under a millisecond: who waits longer waits for a stopped process, and is told. */
 const BUSY_TIMEOUT_MS = 5000;
-/** Low bytes of SQLite's result codes (sqlite.org/rescode.html): SQLITE_CORRUPT and SQLITE_NOTADB; SQLITE_BUSY. */
-const DAMAGED = new Set([11, 26]);
+/**
+ * Low bytes of SQLite's result codes (sqlite.org/rescode.html): SQLITE_CORRUPT, SQLITE_CANTOPEN and SQLITE_NOTADB;
+ * SQLITE_BUSY; SQLITE_CONSTRAINT.
+ */
+const DAMAGED = new Set([11, 14, 26]);
 const BUSY = 5;
+const CONSTRAINT = 19;
 
 export type SqlValue = string | number | null;
 export type SqlRow = Readonly<Record<string, SqlValue>>;
@@ -64,6 +68,7 @@ export class Database {
 
   /** Idempotent. */
   close(): void {
+    // The binding ends statements, and with them the connection, when they are collected.
     this.#statements.clear();
     if (this.#sqlite.isOpen) this.#sqlite.close();
   }
@@ -86,7 +91,7 @@ export class Database {
   }
 }
 
-/** True when an error says that the file is no database, or one that contradicts itself. */
+/** True when an error says that the file is no database, or none that can be opened, or contradicts itself. */
 export function isDamaged(error: unknown): boolean {
   return DAMAGED.has(codeOf(error));
 }
@@ -94,6 +99,11 @@ export function isDamaged(error: unknown): boolean {
 /** Another process has kept the database for longer than anybody waits. */
 export function isBusy(error: unknown): boolean {
   return codeOf(error) === BUSY;
+}
+
+/** A constraint of a table did not hold. */
+export function isRefused(error: unknown): boolean {
+  return codeOf(error) === CONSTRAINT;
 }
 
 function codeOf(error: unknown): number {

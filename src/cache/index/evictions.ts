@@ -62,12 +62,6 @@ export class Evictions {
     );
   }
 
-  /** Of a copy whose files are not there, and that no pin expects. False when it is in use, or has changed meanwhile. */
-  forget(id: number): boolean {
-    const forget = `DELETE FROM copies WHERE id = ? AND ${IDLE} AND (pinned = 0 OR bytes > 0)`;
-    return this.#database.change(() => this.#database.run(forget, id) === 1);
-  }
-
   /** Calls `work` while the name is that of no copy, and becomes none. */
   ifUnknown(name: string, work: () => void): void {
     this.#database.change(() => {
