@@ -78,7 +78,11 @@ export class TempFile implements Pick<LocalFile, 'read' | 'write' | 'borrow'> {
     });
   }
 
-  async write(chunks: readonly Uint8Array[], offset: number): Promise<void> {
+  async write(
+    chunks: readonly Uint8Array[],
+    offset: number,
+    onWritten: () => void = () => {},
+  ): Promise<void> {
     await this.#use(async () => {
       let position = offset;
       for (const chunk of chunks) {
@@ -89,6 +93,7 @@ export class TempFile implements Pick<LocalFile, 'read' | 'write' | 'borrow'> {
           position += bytesWritten;
         }
       }
+      onWritten();
     });
   }
 

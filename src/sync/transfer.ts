@@ -121,6 +121,11 @@ export class Transfer implements DownloadTarget {
     return !this.#isOver && !this.#availability.has(range);
   }
 
+  /** Whether there is room turns out when it is written. */
+  hasRoom(): boolean {
+    return true;
+  }
+
   async peek({ start, end }: ByteRange): Promise<Uint8Array> {
     const bytes = new Uint8Array(end - start);
     await this.#file.read(bytes, start);

@@ -35,6 +35,8 @@ const WORKER = /^[0-9a-f]{16}$/;
 const LOOK_AGAIN_MS: readonly number[] = [50, 500, 5000];
 /** Only where no word comes from others: they are on other hosts, or the file system knows no sockets. */
 const UNREACHABLE_LOOK_MS = 1000;
+/** A worker on another host, that came later, may not have been able to say that it is there. */
+const LINKED_LOOK_MS = 30_000;
 const ANYTHING = '\n';
 
 export class Workers {
@@ -75,9 +77,10 @@ export class Workers {
 
   /** Another worker has a lock that is wanted here: there will be an `onChange` when it may be free. */
   refused(): void {
-    if (this.#willLook || (this.#links.size > 0 && !this.#hasUnreachable)) return;
+    if (this.#willLook) return;
     this.#willLook = true;
-    this.#deps.clock.after(UNREACHABLE_LOOK_MS, () => {
+    const isWordExpected = this.#links.size > 0 && !this.#hasUnreachable;
+    this.#deps.clock.after(isWordExpected ? LINKED_LOOK_MS : UNREACHABLE_LOOK_MS, () => {
       this.#willLook = false;
       this.#deps.onChange();
     });
