@@ -112,6 +112,10 @@ export class Transfer implements DownloadTarget {
     return this.#availability.firstMissing(range);
   }
 
+  hasRoom(): boolean {
+    return true;
+  }
+
   missing(range: ByteRange): ByteRange[] {
     return this.#availability.missing(range);
   }
@@ -119,11 +123,6 @@ export class Transfer implements DownloadTarget {
   /** All that is missing is waited for. */
   wanted(range: ByteRange): boolean {
     return !this.#isOver && !this.#availability.has(range);
-  }
-
-  /** Whether there is room turns out when it is written. */
-  hasRoom(): boolean {
-    return true;
   }
 
   async peek({ start, end }: ByteRange): Promise<Uint8Array> {
