@@ -89,7 +89,13 @@ const { stores } = createStores(objectStore, {
   // Each object is read once: its file goes with its last handle.
   cacheBytesMax: 0,
   fillBytesMax: size,
-  createFile: (_path, bytes) => new TimedFile(join(settings.folder, `${(files += 1)}`), bytes, giveUp),
+  createFile: (_path, bytes) =>
+    new TimedFile({
+      path: join(settings.folder, `${(files += 1)}`),
+      size: bytes,
+      exists: false,
+      onProblem: giveUp,
+    }),
 });
 const filesystem = new ReadOnlyFilesystem(
   { objectStore, content: stores, clock, logger },

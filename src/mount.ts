@@ -4,16 +4,19 @@
  *
  *     cli ─► mountBucket ─► object store ─► engine (downloaders, TempFileStores) ─► filesystem ─► session ─► kernel
  */
+import { join } from 'node:path';
 import type { MountConfig } from './config/mount-config.js';
+import { Cache } from './cache/cache.js';
+import { CacheDirectoryError } from './cache/directory-check.js';
+import { PrivateCopies } from './cache/private-copy.js';
 import { buildEngine } from './engine.js';
-import { createMountFolder, MountFolderError } from './file/mount-folder.js';
-import type { MountFolder } from './file/mount-folder.js';
-import type { TempFileStores } from './file/temp-file-stores.js';
+import type { Engine, EngineCache } from './engine.js';
 import type { Platform } from './filesystem/keys.js';
 import { ReadOnlyFilesystem } from './filesystem/read-only-filesystem.js';
 import { chooseDriver } from './fuse/drivers.js';
 import type { Session } from './fuse/session.js';
 import { MountError } from './fuse/session.js';
+import { nativeAddonIfAny } from './native.js';
 import { createS3ObjectStore } from './object-store/s3-object-store.js';
 import type { S3ObjectStore } from './object-store/s3-object-store.js';
 import type { ObjectStore } from './object-store/object-store.js';
@@ -52,13 +55,15 @@ export interface MountDeps {
  * @throws MountError or ObjectStoreError, with a message for the user and nothing left mounted or on disk
  */
 export async function mountBucket(config: MountConfig, deps: MountDeps): Promise<MountedBucket> {
-  const folder = createFolder(config, deps.logger);
+  const metrics = new TransferMetrics(deps.clock);
+  const cache = await openCache(config, deps, metrics);
   let objectStore: S3ObjectStore | undefined;
   let layers: Layers | undefined;
   let rehearsal: Rehearsal | undefined;
   try {
     objectStore = await createS3ObjectStore(config, deps);
-    layers = buildLayers(config, deps, objectStore, folder);
+    layers = buildLayers(config, deps, { objectStore, cache: engineCache(cache), metrics });
+    await layers.engine.listen();
     // What is wrong on this machine is said before anybody waits for the network.
     await layers.session.prepare();
     await objectStore.check(config.prefix, deps.signal);
@@ -66,17 +71,17 @@ export async function mountBucket(config: MountConfig, deps: MountDeps): Promise
     objectStore.expectFetches(READY_CONNECTIONS);
     await layers.session.mount();
     // Not before: it would keep the kernel's first request waiting.
-    rehearsal = rehearse(config, deps, objectStore, folder);
-    return serve(config, deps, { folder, objectStore, layers, rehearsal });
+    rehearsal = rehearse(config, deps, objectStore, cache);
+    return serve(config, deps, { cache, objectStore, layers, rehearsal });
   } catch (error) {
-    takeDown({ folder, objectStore, layers, rehearsal }, deps.logger);
+    await takeDown({ cache, objectStore, layers, rehearsal }, deps.logger);
     throw error;
   }
 }
 
 /** What a mount stands on; while it comes up, as far as that has come. */
 interface Standing {
-  readonly folder: MountFolder;
+  readonly cache: Cache;
   readonly objectStore: ObjectStore;
   readonly layers: Layers;
   readonly rehearsal: Rehearsal;
@@ -85,85 +90,108 @@ interface Standing {
 type Rising = { readonly [Layer in keyof Standing]: Standing[Layer] | undefined };
 
 /** Top first; each step is taken whatever became of the one before. */
-function takeDown({ folder, objectStore, layers, rehearsal }: Rising, logger: Logger): void {
+async function takeDown({ cache, objectStore, layers, rehearsal }: Rising, logger: Logger): Promise<void> {
   const steps = [
     () => rehearsal?.close(),
     () => layers?.filesystem.close(),
-    () => layers?.stores.close(),
+    () => layers?.engine.close(),
     () => objectStore?.close(),
-    () => folder?.remove(),
+    () => cache?.close(),
   ];
   for (const step of steps) {
     try {
-      step();
+      await step();
     } catch (error) {
       logger.error({ err: error }, 'a layer did not come down cleanly');
     }
   }
 }
 
-function createFolder({ cacheDir }: MountConfig, logger: Logger): MountFolder {
+async function openCache(config: MountConfig, { clock, logger }: MountDeps, metrics: TransferMetrics) {
   try {
-    return createMountFolder(cacheDir, logger);
+    return await Cache.open(
+      config.cacheDir,
+      { bytesMax: config.cacheBytesMax, freeBytesMin: config.cacheFreeBytesMin },
+      { clock, logger, metrics: metrics.cache, addon: nativeAddonIfAny() },
+    );
   } catch (error) {
-    if (error instanceof MountFolderError) throw new MountError('cache_dir_unusable', error.message, error);
+    if (error instanceof CacheDirectoryError)
+      throw new MountError('cache_dir_unusable', error.message, error);
     throw error;
   }
 }
 
+function engineCache(cache: Cache): EngineCache {
+  return {
+    bytesMax: cache.bytesMax,
+    owner: { id: cache.ownerId, folder: cache.ownersFolder },
+    acquire: (version) => cache.acquire(version),
+    free: (bytes) => cache.free(bytes),
+    close: () => cache.close(),
+  };
+}
+
 interface Layers {
-  readonly cacheBytesMax: number;
   readonly metrics: TransferMetrics;
   readonly reads: ReadTracer;
-  readonly stores: TempFileStores;
+  readonly engine: Engine;
   readonly filesystem: ReadOnlyFilesystem;
   readonly session: Session;
 }
 
-function buildLayers(
-  config: MountConfig,
-  deps: MountDeps,
-  objectStore: ObjectStore,
-  folder: MountFolder,
-): Layers {
+/** What the layers stand on. */
+interface Ground {
+  readonly objectStore: ObjectStore;
+  readonly cache: EngineCache;
+  readonly metrics: TransferMetrics;
+}
+
+function buildLayers(config: MountConfig, deps: MountDeps, { objectStore, cache, metrics }: Ground): Layers {
   const { clock, logger } = deps;
-  const metrics = new TransferMetrics(clock);
   const reads = new ReadTracer(deps, config);
   const platform: Platform = process.platform === 'darwin' ? 'darwin' : 'linux';
   const driver = chooseDriver(config.driver, { clock, logger, metrics, platform });
   const { directReads } = driver;
-  const engineDeps = { clock, logger, metrics, reads, directReads, objectStore, folder };
-  const { stores, cacheBytesMax } = buildEngine(config, engineDeps);
+  const engine = buildEngine(config, { clock, logger, metrics, reads, directReads, objectStore, cache });
   const filesystem = new ReadOnlyFilesystem(
-    { objectStore, content: stores, clock, logger },
+    { objectStore, content: engine.stores, clock, logger },
     { ...config, inodeBits: driver.inodeBits, versionsApart: driver.versionsApart, platform },
   );
   const session = driver.createSession(filesystem, { ...config, source: sourceOf(config) });
-  return { cacheBytesMax, metrics, reads, stores, filesystem, session };
+  return { metrics, reads, engine, filesystem, session };
 }
 
 /** Has the code run before the first reader comes: in the background, see rehearsal.ts. */
-function rehearse(
-  config: MountConfig,
-  deps: MountDeps,
-  objectStore: S3ObjectStore,
-  folder: MountFolder,
-): Rehearsal {
+function rehearse(config: MountConfig, deps: MountDeps, objectStore: S3ObjectStore, cache: Cache): Rehearsal {
   const { clock, logger } = deps;
   const quiet = { clock, logger: silentLogger };
   return new Rehearsal(
     {
       logger,
       openStore: () => objectStore.openRehearsal(),
-      buildLayers: (store, path) => buildLayers(config, quiet, store, { ...folder, path }),
+      buildLayers: (store, path) => {
+        const copies = new PrivateCopies(path, silentLogger);
+        const own: EngineCache = {
+          bytesMax: cache.bytesMax,
+          owner: undefined,
+          acquire: (version) => copies.acquire(version),
+          free: () => false,
+          close: () => copies.close(),
+        };
+        return buildLayers(config, quiet, {
+          objectStore: store,
+          cache: own,
+          metrics: new TransferMetrics(clock),
+        });
+      },
     },
-    folder.path,
+    join(cache.ownersFolder, cache.ownerId),
   );
 }
 
 /** Watches over the mount to its end, then takes the layers down, top first. */
 function serve(config: MountConfig, { clock, logger }: MountDeps, standing: Standing): MountedBucket {
-  const { folder, objectStore, layers } = standing;
+  const { cache, objectStore, layers } = standing;
   const { session } = layers;
   const startedMs = clock.nowMs();
   const startedAt = new Date(clock.wallTimeMs()).toISOString();
@@ -171,8 +199,8 @@ function serve(config: MountConfig, { clock, logger }: MountDeps, standing: Stan
     { source: sourceOf(config), mountpoint: config.mountpoint, endpoint: objectStore.endpoint },
     'mounted',
   );
-  const ended = session.ended.then(() => {
-    takeDown(standing, logger);
+  const ended = session.ended.then(async () => {
+    await takeDown(standing, logger);
     logger.info({ mountpoint: config.mountpoint }, 'unmounted');
   });
   return {
@@ -188,13 +216,15 @@ function serve(config: MountConfig, { clock, logger }: MountDeps, standing: Stan
       startedAt,
       uptimeMs: Math.round(clock.nowMs() - startedMs),
       logFile: config.logFile ?? null,
-      ...statusOf(layers, objectStore, folder),
+      ...statusOf(layers, objectStore, cache),
     }),
   };
 }
 
-function statusOf(layers: Layers, objectStore: ObjectStore, folder: MountFolder) {
-  const { session, stores, reads, metrics, filesystem } = layers;
+function statusOf(layers: Layers, objectStore: ObjectStore, cache: Cache) {
+  const { session, reads, metrics, filesystem } = layers;
+  const { stores } = layers.engine;
+  const { bytes, copies } = figuresOf(cache);
   const { stores: listed, omitted } = stores.status(STATUS_STORES_MAX);
   const { rss, heapUsed } = process.memoryUsage();
   return {
@@ -206,17 +236,26 @@ function statusOf(layers: Layers, objectStore: ObjectStore, folder: MountFolder)
     totals: { ...metrics.totals, controlRequests: objectStore.stats.controlRequests },
     rates: metrics.rates(),
     cache: {
-      directory: folder.path,
-      bytes: stores.bytes,
-      bytesMax: layers.cacheBytesMax,
+      directory: cache.path,
+      bytes,
+      bytesMax: cache.bytesMax,
       storesOpen: stores.openCount,
-      storesIdle: stores.idleCount,
+      storesIdle: Math.max(0, copies - stores.openCount),
       bytesFromBucket: metrics.totals.bytesFetched,
       ...metrics.cache.totals,
     },
     filesystem: filesystem.stats(),
     memory: { residentBytes: rss, heapBytes: heapUsed },
   };
+}
+
+/** A report is to be had also when the index is not. */
+function figuresOf(cache: Cache): { readonly bytes: number; readonly copies: number } {
+  try {
+    return cache.stats();
+  } catch {
+    return { bytes: 0, copies: 0 };
+  }
 }
 
 function sourceOf({ bucket, prefix }: MountConfig): string {

@@ -18,7 +18,7 @@ import type { Logger } from './observability/logger.js';
 export interface RehearsedLayers {
   readonly session: Pick<Session, 'rehearse'>;
   readonly filesystem: { close(): void };
-  readonly stores: { close(): void };
+  readonly engine: { close(): Promise<void> };
 }
 
 export interface RehearsalDeps {
@@ -71,8 +71,8 @@ export class Rehearsal {
     if (this.#closed) return;
     mkdirSync(this.#directory, { mode: 0o700 });
     this.#cleanUp.push(() => rmSync(this.#directory, { recursive: true, force: true }));
-    const { session, filesystem, stores } = this.#deps.buildLayers(store, this.#directory);
-    this.#cleanUp.push(() => stores.close());
+    const { session, filesystem, engine } = this.#deps.buildLayers(store, this.#directory);
+    this.#cleanUp.push(() => void engine.close());
     this.#cleanUp.push(() => filesystem.close());
     // What a function has learned about its operands is kept from its first run on, instead of from about its eighth.
     setFlagsFromString('--no-lazy-feedback-allocation');

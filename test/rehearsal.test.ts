@@ -35,7 +35,7 @@ async function useRehearsal(
             },
           },
           filesystem: part('filesystem'),
-          stores: part('stores'),
+          engine: { close: async () => void closed.push('engine') },
         };
       },
       logger: createLogger('trace', {
@@ -47,7 +47,7 @@ async function useRehearsal(
   return { rehearsal, folder, reads, closed, levels };
 }
 
-const TOP_FIRST = ['filesystem', 'stores', 'store'];
+const TOP_FIRST = ['filesystem', 'engine', 'store'];
 const DEBUG = 20;
 
 t.test('several files are read, and everything is taken down, top first', async (t) => {

@@ -34,6 +34,9 @@ export interface DownloaderOptions {
   readonly stallTimeoutMs: number;
 }
 
+/** Before what else: `gently` below all prefetch, for an object that nobody has open yet. */
+export type FillKind = 'gently' | 'as prefetch';
+
 export interface DownloaderDeps extends PartDeps {
   /** @param size bytes of the object */
   readonly createProbe: (size: number) => FormatProbe;
@@ -68,7 +71,7 @@ export class Downloader implements LaneSource {
   #due: Part[] = [];
   #aborter = createAborter();
   #isPaused = false;
-  #isGentle = false;
+  #fill: FillKind | undefined;
   #expected = 0;
 
   constructor(target: DownloadTarget, deps: DownloaderDeps, options: DownloaderOptions) {
@@ -89,6 +92,11 @@ export class Downloader implements LaneSource {
     return this.#parts.count;
   }
 
+  /** What is still to come of them, in bytes. */
+  get bytesInFlight(): number {
+    return this.#parts.bytesLeft;
+  }
+
   /** Notes a read, whether its bytes are there or not, and fetches ahead of it. */
   observe(range: ByteRange): void {
     this.#streams.observe(range);
@@ -105,9 +113,10 @@ export class Downloader implements LaneSource {
     this.#hedges?.watch();
   }
 
-  /** Fetches all of the object when no other prefetch wants the connection, until `stop`. */
-  fillGently(): void {
-    this.#isGentle = this.#target.version.size <= this.#options.fillBytesMax;
+  /** Fetches all of the object, unless it is larger than what may be filled, until `stop`. */
+  fill(kind: FillKind): void {
+    if (this.#target.version.size > this.#options.fillBytesMax) return;
+    if (this.#fill !== 'as prefetch') this.#fill = kind;
     this.#lane.offer();
   }
 
@@ -120,7 +129,7 @@ export class Downloader implements LaneSource {
     this.#hedges?.stop();
     this.#demanded.clear();
     this.#due = [];
-    this.#isGentle = false;
+    this.#fill = undefined;
     this.#expected = 0;
     this.#streams.reset();
     this.#load.reset();
@@ -139,16 +148,16 @@ export class Downloader implements LaneSource {
     if (this.#isPaused) return undefined;
     const limits = this.#prefetchLimits(this.#partBytesMax);
     const range = nextPrefetch(this.#prefetchState(), limits);
-    if (range === undefined) return undefined;
+    if (range === undefined || !this.#target.hasRoom(range)) return undefined;
     this.#expect(limits.connections);
     return this.#prefetchOf(this.#begin(range, false));
   }
 
   nextGentle(): Prefetch | undefined {
-    if (!this.#isGentle || this.#isPaused) return undefined;
+    if (this.#fill !== 'gently' || this.#isPaused) return undefined;
     const limits = this.#prefetchLimits(Math.min(this.#partBytesMax, GENTLE_PART_BYTES_MAX));
     const range = nextOfFill(this.#prefetchState(), limits);
-    if (range === undefined) return undefined;
+    if (range === undefined || !this.#target.hasRoom(range)) return undefined;
     return this.#prefetchOf(this.#begin(range, false));
   }
 
@@ -268,7 +277,7 @@ export class Downloader implements LaneSource {
       size: this.#target.version.size,
       streams: this.#streams.streams,
       first: this.#load.first,
-      fills: this.#load.fills,
+      fills: this.#load.fills || this.#fill === 'as prefetch',
       firstFree: (range) => this.#firstFree(range),
     };
   }

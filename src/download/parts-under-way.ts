@@ -14,6 +14,13 @@ export class PartsUnderWay implements Iterable<Part> {
     return this.#parts.size;
   }
 
+  /** What has not arrived of them. */
+  get bytesLeft(): number {
+    let bytes = 0;
+    for (const { position, end } of this.#parts) bytes += Math.max(0, end - position);
+    return bytes;
+  }
+
   [Symbol.iterator](): Iterator<Part> {
     return this.#parts.values();
   }

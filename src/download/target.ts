@@ -19,6 +19,8 @@ export interface DownloadTarget {
   wanted(range: ByteRange): boolean;
   /** The bytes of `range`, all of which are there. Rejects when they cannot be read. */
   peek(range: ByteRange): Promise<Uint8Array>;
+  /** Whether the local disk may take `range` though nobody waits for it. What a reader waits for is taken in any case. */
+  hasRoom(range: ByteRange): boolean;
   /** Where the bytes of `range` go. Parts under way never overlap, but for a second request for a slow one. */
   beginPart(range: ByteRange): PartTarget;
   /** A request failed and will be tried again; for the message of reads that run into their deadline. */

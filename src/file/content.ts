@@ -15,13 +15,23 @@ export interface ContentSource {
   expect(version: ObjectVersion): void;
 }
 
+export interface FillOptions {
+  /** Ends the wait; what arrived stays. */
+  readonly signal: AbortSignal;
+  /** Told the bytes that are there, after every advance. */
+  readonly onProgress?: ((arrivedBytes: number) => void) | undefined;
+}
+
 export interface Content {
   readonly version: ObjectVersion;
   /** Debug id of the shared store, for logs. */
   readonly storeId: string;
   /** The shared local file for a session that reads it by itself; undefined: all reads go through `read`. */
   readonly direct: DirectFile | undefined;
-  /** The local file has every byte, so that the kernel may read it alone. False for an empty object, which has none. */
+  /**
+   * The local file has every byte, compared with the object's checksum where it has one, so that the kernel may read it
+   * alone. False for an empty object, which has none.
+   */
   readonly complete: boolean;
   /** A local copy before was not the object, by its checksum: the kernel may keep wrong bytes of this version. */
   readonly replacesCorrupt: boolean;
@@ -40,6 +50,8 @@ export type ContentErrorCode =
   /** The range is not local and the object is no longer this version. */
   | 'stale'
   | 'denied'
+  /** What came of the object is not the object, by its checksum. */
+  | 'corrupt'
   /** The read's deadline passed. */
   | 'deadline'
   | 'no_space'

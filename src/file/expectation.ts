@@ -14,11 +14,14 @@ export const EXPECTED_FOR_MS = 60_000;
 
 export class Expectation {
   readonly #clock: Clock;
+  readonly #onEnd: (store: TempFileStore) => void;
   #store: TempFileStore | undefined;
   #cancelTimer: CancelTimer = () => {};
 
-  constructor(clock: Clock) {
+  /** @param onEnd told when nobody came. */
+  constructor(clock: Clock, onEnd: (store: TempFileStore) => void) {
     this.#clock = clock;
+    this.#onEnd = onEnd;
   }
 
   get isUnderWay(): boolean {
@@ -30,7 +33,7 @@ export class Expectation {
     this.#store = store;
     this.#cancelTimer = this.#clock.after(EXPECTED_FOR_MS, () => this.#giveUp(store));
     void store.done.then(() => this.#giveUp(store));
-    store.fillGently();
+    store.fill('gently');
   }
 
   /** Somebody opened `store`: what it fetches is its readers' affair from now on. */
@@ -41,7 +44,7 @@ export class Expectation {
   #giveUp(store: TempFileStore): void {
     if (this.#store !== store) return;
     this.#end();
-    store.rest();
+    this.#onEnd(store);
   }
 
   #end(): void {

@@ -9,17 +9,21 @@
 import { assert, asError } from '../runtime/assert.js';
 import type { PartTarget } from '../download/target.js';
 import type { LocalPlace } from '../object-store/object-store.js';
-import type { LocalFile } from './sparse-file.js';
 
 /** The local file as one part may use it. */
 export type PlaceOfPart = Omit<LocalPlace, 'advanced'>;
+
+export interface WrittenFile {
+  /** Writes `chunks`, one after the other, at `offset`, then calls `onWritten`. @throws what the disk does */
+  write(chunks: readonly Uint8Array[], offset: number, onWritten: () => void): Promise<void>;
+}
 
 /** With the chunks that are being written, at most as many again: memory is bounded to connections × 4 MiB. */
 const PENDING_BYTES_MAX = 2 * 1024 * 1024;
 
 export class PartWriter implements PartTarget {
   readonly lend: (() => LocalPlace) | undefined;
-  readonly #file: Pick<LocalFile, 'write'>;
+  readonly #file: WrittenFile;
   readonly #publish: (end: number) => void;
   #position: number;
   #pending: Uint8Array[] = [];
@@ -31,12 +35,7 @@ export class PartWriter implements PartTarget {
    * @param publish told the end of what is safely in the file, counted from the start of the object.
    * @param borrow gives the file to a transport that writes into it by itself; absent when it is not to be had.
    */
-  constructor(
-    file: Pick<LocalFile, 'write'>,
-    start: number,
-    publish: (end: number) => void,
-    borrow?: () => PlaceOfPart,
-  ) {
+  constructor(file: WrittenFile, start: number, publish: (end: number) => void, borrow?: () => PlaceOfPart) {
     this.lend = borrow && (() => this.#lend(borrow));
     this.#file = file;
     this.#position = start;
@@ -94,8 +93,7 @@ export class PartWriter implements PartTarget {
         const end = this.#position;
         this.#pending = [];
         this.#pendingBytes = 0;
-        await this.#file.write(chunks, offset);
-        this.#publish(end);
+        await this.#file.write(chunks, offset, () => this.#publish(end));
       }
     } catch (error) {
       this.#error = asError(error);

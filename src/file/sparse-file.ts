@@ -1,12 +1,15 @@
 /**
  * One sparse file on local disk, positional reads and writes only. Created at the first write, so that opening an
- * object costs no disk access; while parked (nobody has the object open) it keeps no descriptor between operations.
+ * object costs no disk access. Whose file it is, and when it is renamed or deleted, is the cache's affair.
  *
- * Promise: a descriptor is never closed under a read or write in progress, nor used after it was given back; closing
- * and deleting happen off the event loop and never throw: what goes wrong is told to `onProblem`.
+ * Promise: the descriptor is never closed under a read or write in progress, nor used after it was given back; closing
+ * happens off the event loop and never throws: what goes wrong is told to `onProblem`.
  */
-import { close, closeSync, ftruncateSync, openSync, read, rmSync, unlink, writev } from 'node:fs';
+import { close, closeSync, ftruncateSync, openSync, read, rmSync, writev } from 'node:fs';
 import { promisify } from 'node:util';
+import type { NativeAddon } from '../native.js';
+import { Deferred } from '../runtime/deferred.js';
+import type { ByteRange } from '../runtime/range.js';
 
 const readAt = promisify(read);
 const writevAt = promisify(writev);
@@ -27,12 +30,10 @@ export interface LocalFile {
    * @throws NodeJS.ErrnoException
    */
   borrow(): BorrowedFile;
-  /** Keeps the descriptor between operations (the state at first), until `park`. */
-  unpark(): void;
-  /** Gives the descriptor back, now or after the operations in progress, and from then on after each. */
-  park(): void;
-  /** Deletes the file, by name soon and by content when the last operation ended. Idempotent; nothing may follow. */
-  remove(): void;
+  /** Frees the disk space of `[start, end)`, which reads as zeros then. False where that cannot be done. @throws NodeJS.ErrnoException */
+  punch(range: ByteRange): boolean;
+  /** Gives the descriptor back when the last operation has ended: resolves then. Nothing may follow. Idempotent. */
+  close(): Promise<void>;
 }
 
 export interface BorrowedFile {
@@ -41,24 +42,34 @@ export interface BorrowedFile {
   release(): void;
 }
 
-export class SparseFile implements LocalFile {
+export interface SparseFileOptions {
+  /** Where it is, or is to be created: asked whenever it is opened. */
   readonly path: string;
-  readonly #size: number;
-  readonly #onProblem: (error: Error) => void;
-  #fd: number | undefined;
-  #created = false;
-  #busy = 0;
-  #parked = false;
-  #removed = false;
+  /** The length it has from its creation on, in bytes. */
+  readonly size: number;
+  /** It was created before. */
+  readonly exists: boolean;
+  /** Frees disk space, where the machine can. */
+  readonly addon?: Pick<NativeAddon, 'punchHole'> | undefined;
+  /** Told when closing fails. */
+  readonly onProblem: (error: Error) => void;
+}
 
-  /**
-   * @param size the length the file has from its creation on, in bytes.
-   * @param onProblem told when closing or deleting fails; the file is given up then.
-   */
-  constructor(path: string, size: number, onProblem: (error: Error) => void) {
-    this.path = path;
-    this.#size = size;
-    this.#onProblem = onProblem;
+export class SparseFile implements LocalFile {
+  readonly #options: SparseFileOptions;
+  readonly #closed = new Deferred<void>();
+  #fd: number | undefined;
+  #exists: boolean;
+  #busy = 0;
+  #isClosing = false;
+
+  constructor(options: SparseFileOptions) {
+    this.#options = options;
+    this.#exists = options.exists;
+  }
+
+  get path(): string {
+    return this.#options.path;
   }
 
   async read(target: Uint8Array, offset: number): Promise<void> {
@@ -85,12 +96,7 @@ export class SparseFile implements LocalFile {
   }
 
   lend<T>(use: (descriptor: number) => T): T {
-    this.#fd ??= this.#open();
-    try {
-      return use(this.#fd);
-    } finally {
-      this.#closeIfUnused();
-    }
+    return use((this.#fd ??= this.#open()));
   }
 
   borrow(): BorrowedFile {
@@ -103,20 +109,17 @@ export class SparseFile implements LocalFile {
     return { descriptor, release };
   }
 
-  unpark(): void {
-    this.#parked = false;
+  punch({ start, end }: ByteRange): boolean {
+    const { addon } = this.#options;
+    if (addon === undefined) return false;
+    this.lend((descriptor) => addon.punchHole(descriptor, start, end));
+    return true;
   }
 
-  park(): void {
-    this.#parked = true;
+  close(): Promise<void> {
+    this.#isClosing = true;
     this.#closeIfUnused();
-  }
-
-  remove(): void {
-    if (this.#removed) return;
-    this.#removed = true;
-    if (this.#created) unlink(this.path, (error) => this.#report(error));
-    this.park();
+    return this.#closed.promise;
   }
 
   async #use<T>(operation: (fd: number) => Promise<T>): Promise<T> {
@@ -131,30 +134,41 @@ export class SparseFile implements LocalFile {
   }
 
   #open(): number {
-    if (this.#removed) throw new Error(`${this.path} was removed`);
-    if (this.#created) return openSync(this.path, 'r+');
-    const fd = openSync(this.path, 'wx+', 0o600);
+    if (this.#isClosing) throw new Error(`${this.path} was closed`);
+    const { size } = this.#options;
+    const isNew = !this.#exists;
+    const fd = isNew ? openSync(this.path, 'wx+', 0o600) : this.#openExisting();
     try {
-      ftruncateSync(fd, this.#size);
+      if (isNew) ftruncateSync(fd, size);
     } catch (error) {
       closeSync(fd);
-      rmSync(this.path, { force: true });
+      if (isNew) rmSync(this.path, { force: true });
       throw error;
     }
-    this.#created = true;
+    this.#exists = true;
     return fd;
   }
 
+  #openExisting(): number {
+    try {
+      return openSync(this.path, 'r+');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      // Another process has just given it its final name.
+      return openSync(this.path, 'r+');
+    }
+  }
+
   #closeIfUnused(): void {
-    if (!this.#parked || this.#busy > 0 || this.#fd === undefined) return;
+    if (!this.#isClosing || this.#busy > 0) return;
     const fd = this.#fd;
     // The number is free from here on, whatever close answers: it may be another file's in a moment.
     this.#fd = undefined;
-    close(fd, (error) => this.#report(error));
-  }
-
-  #report(error: Error | null | undefined): void {
-    if (error) this.#onProblem(error);
+    if (fd === undefined) return this.#closed.resolve();
+    close(fd, (error) => {
+      if (error) this.#options.onProblem(error);
+      this.#closed.resolve();
+    });
   }
 }
 

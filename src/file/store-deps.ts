@@ -4,20 +4,26 @@
  */
 import type { Clock } from '../runtime/clock.js';
 import type { ByteRange } from '../runtime/range.js';
+import type { CacheMetrics } from '../observability/cache-metrics.js';
 import type { Logger } from '../observability/logger.js';
 import type { ReadTrace, ReadTracer } from '../observability/read-trace.js';
+import type { LocalCopy } from '../cache/local-copy.js';
+import type { FillKind } from '../download/downloader.js';
 import type { DownloadTarget } from '../download/target.js';
 import type { DirectReads } from './direct-reads.js';
 import type { LocalFile } from './sparse-file.js';
 import type { ChecksumDeps } from './store-checksums.js';
+import type { VerificationDeps } from './store-verification.js';
 
 /** What the store needs of its downloader; see download/downloader.ts. */
 export interface Fetcher {
   readonly partsInFlight: number;
   observe(range: ByteRange): void;
   demand(range: ByteRange): void;
-  /** Fetches the whole object when nothing else is to be fetched, until `stop`. */
-  fillGently(): void;
+  /** What is still to come of parts under way, in bytes. */
+  readonly bytesInFlight: number;
+  /** Fetches the whole object, until `stop`. */
+  fill(kind: FillKind): void;
   stop(): void;
 }
 
@@ -27,11 +33,11 @@ export interface TempFileStoreDeps {
   readonly reads: ReadTracer;
   /** The session that answers reads by itself, where there is one. */
   readonly directReads?: DirectReads | undefined;
-  readonly createFile: (path: string, size: number) => LocalFile;
+  readonly createFile: (copy: LocalCopy, size: number) => LocalFile;
   readonly createFetcher: (target: DownloadTarget) => Fetcher;
   readonly checksums: ChecksumDeps;
-  /** Called when more bytes lie on disk than before. */
-  readonly onGrowth: () => void;
+  readonly verification: VerificationDeps;
+  readonly cacheMetrics: CacheMetrics;
   /** The complete local file is not the object, by its checksum: nobody else may be given this store. */
   readonly onCorrupt: () => void;
   /** Called when the local disk is full: frees what it can and says whether a write is worth another try. */
@@ -40,7 +46,6 @@ export interface TempFileStoreDeps {
 
 export interface TempFileStoreOptions {
   readonly id: string;
-  readonly directory: string;
   readonly readDeadlineMs: number;
 }
 

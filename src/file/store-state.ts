@@ -2,6 +2,7 @@
  * The states of a TempFileStore, how its filling ends, and the errors its readers see, with their wording. Pure.
  */
 import type { ObjectVersion } from '../object-store/object-store.js';
+import { unreachable } from '../runtime/assert.js';
 import type { ByteRange } from '../runtime/range.js';
 import { ContentError } from './content.js';
 
@@ -13,6 +14,8 @@ export type StoreState =
   | { readonly kind: 'stale'; readonly error: ContentError }
   /** The local file failed: the same. */
   | { readonly kind: 'failed'; readonly error: ContentError }
+  /** The copy is not the object, by its checksum: every read answers `error`. */
+  | { readonly kind: 'corrupt'; readonly error: ContentError }
   | { readonly kind: 'closed' };
 
 /** How filling ended. */
@@ -20,6 +23,32 @@ export type StoreOutcome =
   | { readonly kind: 'completed' }
   | { readonly kind: 'failed'; readonly error: ContentError }
   | { readonly kind: 'closed' };
+
+/** How filling has ended in this state; undefined while it goes on. */
+export function outcomeOf(state: StoreState): StoreOutcome | undefined {
+  switch (state.kind) {
+    case 'filling':
+      return undefined;
+    case 'complete':
+      return { kind: 'completed' };
+    case 'stale':
+    case 'failed':
+    case 'corrupt':
+      return { kind: 'failed', error: state.error };
+    case 'closed':
+      return { kind: 'closed' };
+    default:
+      return unreachable(state);
+  }
+}
+
+/** Why nothing that is missing can be waited for; undefined when it can. */
+export function refusalOf(state: StoreState, signals: readonly AbortSignal[]): ContentError | undefined {
+  if (signals.some(({ aborted }) => aborted)) return abortedError();
+  const outcome = outcomeOf(state);
+  if (outcome?.kind === 'failed') return outcome.error;
+  return outcome?.kind === 'closed' ? closedError() : undefined;
+}
 
 export function abortedError(): ContentError {
   return new ContentError('aborted', 'the reader went away');
@@ -32,6 +61,11 @@ export function closedError(): ContentError {
 export function staleError(version: ObjectVersion, reason: string): ContentError {
   const message = `${version.key} changed while it was open (${reason}); open it again to read the new object`;
   return new ContentError('stale', message);
+}
+
+export function corruptError({ key }: ObjectVersion): ContentError {
+  const message = `what arrived of ${key} is not the object: its checksum differs; open it again to fetch it anew`;
+  return new ContentError('corrupt', message);
 }
 
 /** @param reason why the last attempt failed, when one did */

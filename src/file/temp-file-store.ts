@@ -1,36 +1,36 @@
 /**
- * The local copy of one object version: a sparse file, what of it is there (Availability), who waits for more
- * (RangeWaiters), and the Downloader that fills it. All handles on the version share it; temp-file-stores.ts makes,
- * counts and evicts them.
+ * The local copy of one object version while somebody has it open: a sparse file, what of it is there (Availability),
+ * who waits for more (RangeWaiters), and what fills it (StoreFilling). All handles on the version share it;
+ * temp-file-stores.ts makes and counts them; what stays of it after the last close is the cache's (LocalCopy).
  *
- * Promises: a read looks at the availability first and takes bytes that are there whatever the state; else it
- * registers as a waiter and looks again in one synchronous step. Every wait ends, by bytes, an error, the deadline or
- * an abort. `done` settles exactly once. The state moves filling → complete | stale | failed | closed, never back.
+ * Promises: a read looks at the availability first and takes bytes that are there whatever the state, but for a copy that
+ * turned out not to be the object; else it registers as a waiter and looks again in one synchronous step. Every wait ends,
+ * by bytes, an error, the deadline or an abort. `done` settles exactly once. The state moves
+ * filling → complete | stale | failed | closed, and complete → failed when the copy is not the object; never back.
  */
-import { join } from 'node:path';
-import { assert, asError, unreachable } from '../runtime/assert.js';
+import type { LocalCopy } from '../cache/local-copy.js';
 import { Deferred } from '../runtime/deferred.js';
 import type { ByteRange } from '../runtime/range.js';
-import { sharedMemoryOf } from '../runtime/shared-memory.js';
 import type { ReadTrace } from '../observability/read-trace.js';
 import type { StoreStatus } from '../observability/status-report.js';
 import type { ObjectVersion } from '../object-store/object-store.js';
-import type { DownloadTarget, PartFailure, PartTarget } from '../download/target.js';
-import { Availability } from '../runtime/availability.js';
-import { ContentError } from './content.js';
+import type { FillKind } from '../download/downloader.js';
+import type { Availability } from '../runtime/availability.js';
+import type { ContentError } from './content.js';
 import type { DirectFile } from './direct-reads.js';
 import { ExpiredRanges } from './expired-ranges.js';
-import { PartWriter } from './part-writer.js';
-import type { PlaceOfPart } from './part-writer.js';
 import { RangeWaiters, waitAsReader } from './range-waiters.js';
 import type { RangeWaiter, SettleWait } from './range-waiters.js';
-import type { LocalFile } from './sparse-file.js';
-import { StoreChecksums } from './store-checksums.js';
-import type { Fetcher, StoreRead, TempFileStoreDeps, TempFileStoreOptions } from './store-deps.js';
-import { StoreFile } from './store-file.js';
+import type { ChecksumResult } from './store-checksums.js';
+import type { StoreRead, TempFileStoreDeps, TempFileStoreOptions } from './store-deps.js';
+import type { FilledStore } from './store-filling.js';
+import { assembleParts } from './store-parts.js';
+import type { StoreParts } from './store-parts.js';
+import type { TargetedStore } from './store-target.js';
+import type { FillableStore } from './whole-fill.js';
 import { openDirectReads } from './store-direct-reads.js';
 import type { StoreDirectReads } from './store-direct-reads.js';
-import { abortedError, closedError, deadlineError, internalError, staleError } from './store-state.js';
+import { closedError, corruptError, deadlineError, outcomeOf, refusalOf } from './store-state.js';
 import type { StoreOutcome, StoreState } from './store-state.js';
 
 export interface StoreProgress {
@@ -38,39 +38,45 @@ export interface StoreProgress {
   readonly arrivedBytes: number;
 }
 
-export class TempFileStore implements DownloadTarget {
+export class TempFileStore implements TargetedStore, FilledStore, FillableStore {
   readonly id: string;
   readonly version: ObjectVersion;
   readonly availability: Availability;
   /** Settles once, never rejects. */
   readonly done: Promise<StoreOutcome>;
+  readonly #copy: LocalCopy;
   readonly #deps: TempFileStoreDeps;
   readonly #readDeadlineMs: number;
-  readonly #file: LocalFile;
-  readonly #storeFile: StoreFile;
-  readonly #checksums: StoreChecksums;
-  readonly #fetcher: Fetcher;
+  readonly #parts: StoreParts;
+  readonly #createdMs: number;
   readonly #waiters = new RangeWaiters();
   readonly #expired: ExpiredRanges;
+  #onUnusable: () => void = () => {};
   readonly #progressListeners = new Set<(progress: StoreProgress) => void>();
   readonly #done = new Deferred<StoreOutcome>();
   #state: StoreState = { kind: 'filling' };
-  #delayReason: string | undefined;
+  #isChecked = false;
   #direct: StoreDirectReads | undefined;
 
-  constructor(version: ObjectVersion, deps: TempFileStoreDeps, options: TempFileStoreOptions) {
-    this.id = options.id;
+  constructor(
+    version: ObjectVersion,
+    copy: LocalCopy,
+    deps: TempFileStoreDeps,
+    { id, readDeadlineMs }: TempFileStoreOptions,
+  ) {
+    this.id = id;
     this.version = version;
-    this.availability = Availability.create(version.size);
-    this.#expired = new ExpiredRanges({ clock: deps.clock, availability: this.availability });
+    this.availability = copy.memory.availability;
     this.done = this.#done.promise;
+    this.#copy = copy;
     this.#deps = deps;
-    this.#readDeadlineMs = options.readDeadlineMs;
-    this.#file = deps.createFile(join(options.directory, options.id), version.size);
-    this.#storeFile = new StoreFile(version, this.#file, deps);
-    this.#checksums = new StoreChecksums(this, this.#file, deps);
-    this.#fetcher = deps.createFetcher(this);
-    if (this.availability.complete) this.#enter({ kind: 'complete' }, 'the object is empty');
+    this.#createdMs = deps.clock.nowMs();
+    this.#readDeadlineMs = readDeadlineMs;
+    this.#expired = new ExpiredRanges({ clock: deps.clock, availability: this.availability });
+    this.#parts = assembleParts(this, copy, deps, this.#waiters);
+    if (!this.availability.complete) return;
+    this.#isChecked = copy.trust === 'complete';
+    this.#completed('it was there');
   }
 
   get state(): StoreState {
@@ -82,6 +88,11 @@ export class TempFileStore implements DownloadTarget {
     return this.#direct?.file;
   }
 
+  /** Every byte is here, and nothing that is known of the object speaks against them. */
+  get isChecked(): boolean {
+    return this.#isChecked;
+  }
+
   /**
    * Fills `target` from `offset`; resolves with the bytes read, less than asked only at the end of the object.
    * @throws ContentError
@@ -91,18 +102,15 @@ export class TempFileStore implements DownloadTarget {
     if (length === 0) return 0;
     const range = { start: offset, end: offset + length };
     this.observe(range);
-    if (!this.availability.has(range)) await this.#waitFor(range, trace, signals);
-    if (this.#state.kind === 'closed') throw closedError();
-    try {
-      await this.#file.read(target.subarray(0, length), offset);
-    } catch (error) {
-      throw new ContentError(
-        'disk_failed',
-        `reading the local copy failed: ${asError(error).message}`,
-        error,
-      );
+    for (;;) {
+      const { generation } = this.availability;
+      if (!this.availability.has(range)) await this.#waitFor(range, trace, signals);
+      if (this.#state.kind === 'closed') throw closedError();
+      if (this.#state.kind === 'corrupt') throw this.#state.error;
+      await this.#parts.storeFile.readInto(target.subarray(0, length), offset);
+      // Else something was punched out meanwhile: it may have been of these bytes.
+      if (this.availability.generation === generation) return length;
     }
-    return length;
   }
 
   /** Calls `listener` after every advance; returns the function that ends it. */
@@ -111,36 +119,64 @@ export class TempFileStore implements DownloadTarget {
     return () => void this.#progressListeners.delete(listener);
   }
 
-  /** Somebody has the object open again. */
+  /** Calls `listener` when nobody else may be given this store: its version is gone, or its file is not to be used. */
+  onUnusable(listener: () => void): void {
+    this.#onUnusable = listener;
+  }
+
+  /** Somebody has the object open, again. */
   wake(): void {
-    this.#file.unpark();
+    if (this.#direct !== undefined) return;
     // What was begun before the last close may still be written, and published without asking.
-    const beingWritten = this.#storeFile.isLent;
-    this.#direct = openDirectReads(this, { ...this.#deps, file: this.#file, beingWritten });
+    const beingWritten = this.#parts.storeFile.isLent;
+    this.#direct = openDirectReads(this, { ...this.#deps, file: this.#parts.file, beingWritten });
   }
 
-  /** Nobody has the object open, but somebody may soon. */
-  fillGently(): void {
-    this.#fetcher.fillGently();
+  /** Fetches all of it, though nobody reads. */
+  fill(kind: FillKind): void {
+    if (this.#state.kind === 'filling') this.#parts.filling.fill(kind);
   }
 
-  /** Nobody has the object open: fetching and direct reads end, the descriptor is given back, what arrived stays. */
-  rest(): void {
-    this.#fetcher.stop();
+  // What fillWhole calls (FillableStore).
+
+  get delayReason(): string | undefined {
+    return this.#parts.target.delayReason;
+  }
+
+  beginWhole(): boolean {
+    if (this.#state.kind === 'filling' && !this.#parts.room.reserveWhole()) return false;
+    this.fill('as prefetch');
+    return true;
+  }
+
+  waitForWhole(settle: SettleWait): RangeWaiter {
+    return this.#await({ start: 0, end: this.version.size }, settle, [], () => {});
+  }
+
+  async compared(): Promise<void> {
+    await this.#parts.checksums.verdict;
+    if (this.#state.kind === 'corrupt') throw this.#state.error;
+  }
+
+  /** Nobody has the object open: fetching and direct reads end. Resolves when nothing is written any more, and all is compared. */
+  async rest(): Promise<void> {
+    this.#parts.filling.stop();
     this.#expired.clear();
     this.#endDirectReads();
-    this.#file.park();
+    await Promise.all([this.#parts.storeFile.whenQuiet(), this.#parts.filling.verified()]);
+    if (this.#state.kind === 'complete') await this.#parts.checksums.verdict;
   }
 
-  /** Ends everything and deletes the local file. Idempotent. */
-  close(): void {
-    if (this.#state.kind === 'closed') return;
-    this.#fetcher.stop();
-    this.#enter({ kind: 'closed' }, 'closed');
-    this.#waiters.fail(closedError());
-    this.#endDirectReads();
-    this.#checksums.close();
-    this.#file.remove();
+  /** Ends everything; resolves when the local file is let go. Idempotent. */
+  async close(): Promise<void> {
+    if (this.#state.kind !== 'closed') {
+      this.#parts.filling.close();
+      this.#enter({ kind: 'closed' }, 'closed');
+      this.#waiters.fail(closedError());
+      this.#endDirectReads();
+      this.#parts.checksums.close();
+    }
+    await this.#parts.file.close();
   }
 
   status(handles: number): StoreStatus {
@@ -152,96 +188,75 @@ export class TempFileStore implements DownloadTarget {
       state: this.#state.kind,
       contiguousBytes: this.availability.contiguousBytes,
       arrivedBytes: this.availability.arrivedBytes,
-      checksum: this.#checksums.result,
+      checksum: this.#parts.checksums.result,
       handles,
       readsWaiting: this.#waiters.count,
-      partsInFlight: this.#fetcher.partsInFlight,
+      partsInFlight: this.#parts.filling.partsInFlight,
     };
   }
 
   // What direct reads call (DirectlyReadStore).
 
   observe(range: ByteRange): void {
-    if (this.#state.kind === 'filling') this.#fetcher.observe(range);
+    if (this.#state.kind !== 'filling') return;
+    this.#parts.room.used(range);
+    this.#parts.filling.observe(range);
   }
 
   wait(range: ByteRange, settle: SettleWait, signals: readonly AbortSignal[] = []): RangeWaiter {
-    const waiter = this.#waiters.add(range, settle);
-    const refusal = this.#refusal(signals);
-    if (this.availability.has(range)) this.#waiters.wake((other) => this.availability.has(other));
-    else if (refusal !== undefined) waiter.giveUp(refusal);
-    else this.#fetcher.demand(range);
-    return waiter;
+    return this.#await(range, settle, signals, () => this.#parts.filling.demand(range));
   }
 
   deadlineError(range: ByteRange): ContentError {
-    return deadlineError(this.version, range, this.#readDeadlineMs, this.#delayReason);
+    return deadlineError(this.version, range, this.#readDeadlineMs, this.#parts.target.delayReason);
   }
 
-  // What the downloader calls (DownloadTarget).
+  // What the filling calls (TargetedStore, FilledStore).
 
-  get pageBytes(): number {
-    return this.availability.pageBytes;
+  attachDirect(): number | undefined {
+    this.#direct?.attach();
+    return this.#direct?.file.id;
   }
 
-  firstMissing(range: ByteRange): ByteRange | undefined {
-    return this.availability.firstMissing(range);
+  arrived(range: ByteRange): void {
+    if (this.#state.kind === 'closed') return;
+    this.#direct?.attach();
+    this.availability.publish(range);
+    this.advancedElsewhere();
   }
 
-  missing(range: ByteRange): ByteRange[] {
-    return this.availability.missing(range);
-  }
-
-  wanted(range: ByteRange): boolean {
-    return this.#waiters.wants(range);
-  }
-
-  peek(range: ByteRange): Promise<Uint8Array> {
-    return this.#storeFile.read(range);
-  }
-
-  beginPart(range: ByteRange): PartTarget {
-    const { pageBytes } = this;
-    assert(range.start % pageBytes === 0, `a part begins at ${range.start}, inside a page of ${pageBytes}`);
-    let publishedPages = range.start;
-    const publish = (end: number) => {
-      this.#publish({ start: publishedPages, end });
-      publishedPages = Math.max(publishedPages, Math.floor(end / pageBytes) * pageBytes);
-    };
-    return new PartWriter(this.#storeFile, range.start, publish, () => this.#lend());
-  }
-
-  delayed(reason: string): void {
-    this.#delayReason = reason;
-  }
-
-  partFailed(range: ByteRange, failure: PartFailure): void {
-    switch (failure.kind) {
-      case 'denied':
-        this.#waiters.fail(new ContentError('denied', failure.error.message, failure.error), range);
-        return;
-      case 'threw': {
-        const isKnown = failure.error instanceof ContentError;
-        const error = isKnown ? failure.error : internalError(this.version, failure.error);
-        this.#deps.logger.error({ store: this.id, err: error.cause }, error.message);
-        if (error.code === 'no_space') this.#waiters.fail(error, range);
-        else this.#fail({ kind: 'failed', error }, error.message);
-        return;
-      }
-      default:
-        unreachable(failure);
-    }
-  }
-
-  expired(reason: string): void {
-    this.#fail({ kind: 'stale', error: staleError(this.version, reason) }, reason);
-  }
-
-  #fail(state: Extract<StoreState, { error: ContentError }>, reason: string): void {
+  failed(kind: 'stale' | 'failed', error: ContentError): void {
     if (this.#state.kind !== 'filling') return;
-    this.#fetcher.stop();
-    this.#enter(state, reason);
-    this.#waiters.fail(state.error);
+    this.#parts.filling.stop();
+    this.#enter({ kind, error }, error.message);
+    this.#waiters.fail(error);
+    this.#onUnusable();
+  }
+
+  /** Something was published by another process. */
+  advancedElsewhere(): void {
+    if (this.#state.kind === 'closed') return;
+    this.#direct?.attach();
+    this.#direct?.file.published();
+    this.#waiters.wake((wanted) => this.availability.has(wanted));
+    const { contiguousBytes, arrivedBytes } = this.availability;
+    for (const listener of this.#progressListeners) listener({ contiguousBytes, arrivedBytes });
+    if (this.availability.complete && this.#state.kind === 'filling') this.#completed('all bytes arrived');
+    this.#parts.checksums.advanced();
+  }
+
+  /** What is here is not the object: nobody gets a byte of it any more. */
+  corrupted(): void {
+    if (this.#state.kind === 'closed' || this.#state.kind === 'corrupt') return;
+    const error = corruptError(this.version);
+    this.#parts.filling.stop();
+    this.#enter({ kind: 'corrupt', error }, error.message);
+    this.#waiters.fail(error);
+    this.#direct?.file.revoke();
+    this.#copy.condemn();
+    this.#deps.cacheMetrics.verificationFailed();
+    this.#deps.onCorrupt();
+    this.#onUnusable();
   }
 
   #endDirectReads(): void {
@@ -251,7 +266,7 @@ export class TempFileStore implements DownloadTarget {
 
   async #waitFor(range: ByteRange, trace: ReadTrace, signals: readonly AbortSignal[]): Promise<void> {
     const expired = this.#expired.share(range);
-    if (expired !== undefined) throw this.#refusal(signals) ?? expired;
+    if (expired !== undefined) throw refusalOf(this.#state, signals) ?? expired;
     trace.beginWait(range);
     const outcome = await waitAsReader((settle) => this.wait(range, settle, signals), {
       clock: this.#deps.clock,
@@ -265,46 +280,31 @@ export class TempFileStore implements DownloadTarget {
     throw outcome.error;
   }
 
-  /** Why nothing that is missing can be waited for; undefined when it can. */
-  #refusal(signals: readonly AbortSignal[]): ContentError | undefined {
-    if (signals.some(({ aborted }) => aborted)) return abortedError();
-    switch (this.#state.kind) {
-      case 'stale':
-      case 'failed':
-        return this.#state.error;
-      case 'closed':
-        return closedError();
-      case 'filling':
-      case 'complete':
-        return undefined;
-      default:
-        return unreachable(this.#state);
-    }
+  #await(
+    range: ByteRange,
+    settle: SettleWait,
+    signals: readonly AbortSignal[],
+    demand: () => void,
+  ): RangeWaiter {
+    const waiter = this.#waiters.add(range, settle);
+    const refusal = refusalOf(this.#state, signals);
+    if (this.availability.has(range)) this.#waiters.wake((other) => this.availability.has(other));
+    else if (refusal !== undefined) waiter.giveUp(refusal);
+    else demand();
+    return waiter;
   }
 
-  #lend(): PlaceOfPart {
-    this.#direct?.attach();
-    return {
-      ...this.#storeFile.lend(),
-      memory: sharedMemoryOf({ availability: this.availability, checksums: this.#checksums.blocks }),
-      nativeFile: this.#direct?.file.id,
-    };
+  #completed(reason: string): void {
+    this.#enter({ kind: 'complete' }, reason);
+    void this.#parts.checksums.verdict.then((result) => this.#compared(result));
   }
 
-  #publish(range: ByteRange): void {
-    if (this.#state.kind === 'closed') return;
-    this.#direct?.attach();
-    this.availability.publish(range);
-    this.#direct?.file.published();
-    this.#deps.onGrowth();
-    this.#delayReason = undefined;
-    this.#waiters.wake((wanted) => this.availability.has(wanted));
-    const { contiguousBytes, arrivedBytes } = this.availability;
-    for (const listener of this.#progressListeners) listener({ contiguousBytes, arrivedBytes });
-    if (this.availability.complete && this.#state.kind === 'filling') {
-      this.#enter({ kind: 'complete' }, 'all bytes arrived');
-    }
-    this.#checksums.advanced();
+  #compared(result: ChecksumResult): void {
+    if (this.#state.kind !== 'complete' || this.#isChecked) return;
+    if (result === 'differs') return this.corrupted();
+    this.#isChecked = true;
+    this.#copy.filled(result);
+    this.#deps.cacheMetrics.filled(this.#deps.clock.nowMs() - this.#createdMs);
   }
 
   #enter(state: StoreState, reason: string): void {
@@ -312,8 +312,7 @@ export class TempFileStore implements DownloadTarget {
     this.#state = state;
     const { key, etag } = this.version;
     this.#deps.logger.debug({ store: this.id, key, etag, from, to: state.kind, reason }, 'store state');
-    if (state.kind === 'complete') this.#done.resolve({ kind: 'completed' });
-    else if (state.kind === 'closed') this.#done.resolve({ kind: 'closed' });
-    else if (state.kind !== 'filling') this.#done.resolve({ kind: 'failed', error: state.error });
+    const outcome = outcomeOf(state);
+    if (outcome !== undefined) this.#done.resolve(outcome);
   }
 }

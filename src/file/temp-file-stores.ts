@@ -1,85 +1,82 @@
 /**
- * All TempFileStores of a mount: one per object version whatever the number of handles (single flight), counted by
- * its open handles, kept after the last close among the idle ones, and evicted from there, least recently used
- * first, so that the idle ones stay within the budget. Open stores are outside it and are never evicted.
+ * All TempFileStores of a process: one per object version whatever the number of handles (single flight), counted by
+ * whoever uses it: open handles, other daemons that follow its copy, and those that have it filled. When the last one
+ * has gone, and what was under way has ended, the store goes and its copy is given back to the cache, which keeps it.
  *
- * `open` and `close` are synchronous: they never wait for the network, and for the disk only to open a local file that
- * a session reads by itself.
+ * `open` and `close` are synchronous: they never wait for the network, and for the disk only to find the copy, and to open
+ * a local file that a session reads by itself.
  */
 import { LRUCache } from '../runtime/lru.js';
 import { createAborter } from '../runtime/aborter.js';
 import { assert, asError } from '../runtime/assert.js';
+import { Deferred } from '../runtime/deferred.js';
+import type { CopySource, LocalCopy } from '../cache/local-copy.js';
+import type { PeerHost, PeerStore, PeerStoreListener } from '../cache/peers/peers.js';
 import type { TransferMetrics } from '../observability/metrics.js';
 import type { StoreStatus } from '../observability/status-report.js';
 import { versionIdentity } from '../object-store/object-store.js';
 import type { ObjectVersion } from '../object-store/object-store.js';
 import { ContentError } from './content.js';
-import type { Content, ContentSource } from './content.js';
+import type { Content, ContentSource, FillOptions } from './content.js';
 import { Expectation, onceHalfHere } from './expectation.js';
+import { openForPeer } from './peer-store.js';
 import type { StoreRead, TempFileStoreDeps } from './store-deps.js';
-import { closedError } from './store-state.js';
+import { closedError, corruptError } from './store-state.js';
 import { TempFileStore } from './temp-file-store.js';
+import { fillWhole } from './whole-fill.js';
 
-export interface TempFileStoresDeps extends Omit<TempFileStoreDeps, 'makeRoom' | 'onGrowth' | 'onCorrupt'> {
+export interface TempFileStoresDeps extends Omit<TempFileStoreDeps, 'onCorrupt' | 'cacheMetrics'> {
   readonly metrics: TransferMetrics;
+  readonly copies: CopySource;
 }
 
 export interface TempFileStoresOptions {
-  /** An existing folder that belongs to this mount alone. */
-  readonly directory: string;
-  /** Local bytes to keep of objects that nobody has open. */
-  readonly cacheBytesMax: number;
+  /** Larger objects are not fetched ahead for somebody who may open them. */
+  readonly expectBytesMax: number;
   readonly readDeadlineMs: number;
 }
 
-/** Bitmaps of idle stores, in memory: 2 MiB for an object of 64 GiB or more, 32 KiB for one of 1 GiB. */
-const IDLE_BITMAP_BYTES_MAX = 256 * 1024 * 1024;
-/** Idle stores kept at most, whatever their size: each costs about 9 KiB of memory (measured) and a directory entry. */
-const IDLE_STORES_MAX = 16_384;
-
 /** Versions whose copy was not the object, of which that is remembered: each was an error in the log. */
 const CORRUPT_VERSIONS_MAX = 1000;
+/** An object that was fetched wrongly twice in a row is not tried again for this long. */
+const CORRUPT_AGAIN_MS = 60_000;
+const CORRUPT_TRIES = 2;
+/** What is under way when the process ends may end by itself for this long. */
+const CLOSING_MS_MAX = 2000;
 
 interface Entry {
   readonly store: TempFileStore;
+  readonly copy: LocalCopy;
   readonly identity: string;
-  handles: number;
+  users: number;
+  /** Counts how often the last user went. */
+  rests: number;
 }
 
 export class TempFileStores implements ContentSource {
   readonly #deps: TempFileStoresDeps;
   readonly #options: TempFileStoresOptions;
-  readonly #open = new Map<string, Entry>();
-  /** Open stores whose version is gone, or whose file failed or is not the object: a new open gets a new store. */
+  readonly #stores = new Map<string, Entry>();
+  /** Stores whose version is gone, or whose file failed or is not the object: a new open gets a new store. */
   readonly #detached = new Set<Entry>();
-  readonly #idle: LRUCache<string, Entry>;
   readonly #expectation: Expectation;
-  readonly #corrupt = new LRUCache<string, true>({ max: CORRUPT_VERSIONS_MAX });
-  #idleBitmapBytes = 0;
+  readonly #corrupt = new LRUCache<string, { readonly tries: number; readonly lastMs: number }>({
+    max: CORRUPT_VERSIONS_MAX,
+  });
   #idLast = 0;
   #readIdLast = 0;
-  #closed = false;
+  #closed: Promise<void> | undefined;
 
   constructor(deps: TempFileStoresDeps, options: TempFileStoresOptions) {
     this.#deps = deps;
     this.#options = options;
-    this.#expectation = new Expectation(deps.clock);
-    this.#idle = new LRUCache<string, Entry>({
-      max: IDLE_STORES_MAX,
-      maxSize: Math.max(1, options.cacheBytesMax),
-      sizeCalculation: ({ store }) => Math.max(1, store.availability.arrivedBytes),
-      disposeAfter: ({ store }, _identity, reason) => {
-        this.#idleBitmapBytes -= store.availability.memory.byteLength;
-        if (reason === 'evict') store.close();
-      },
-    });
+    this.#expectation = new Expectation(deps.clock, (store) => this.#letGo(store));
   }
 
   open(version: ObjectVersion): Content {
-    assert(!this.#closed, 'a file is opened after the mount was torn down');
-    const entry = this.#acquire(version);
-    entry.handles += 1;
+    const entry = this.#use(version);
     const { store } = entry;
+    this.#deps.metrics.cache.opened(store.availability.complete);
     const closing = createAborter();
     return {
       version,
@@ -89,7 +86,7 @@ export class TempFileStores implements ContentSource {
         return store.direct;
       },
       get complete() {
-        return store.state.kind === 'complete' && version.size > 0;
+        return store.isChecked && version.size > 0;
       },
       read: (target, offset, signal) => {
         if (closing.signal.aborted) return Promise.reject(closedError());
@@ -100,155 +97,171 @@ export class TempFileStores implements ContentSource {
       close: () => {
         if (closing.signal.aborted) return;
         closing.abort();
-        this.#release(entry);
+        this.#leave(entry);
       },
     };
   }
 
   expect(version: ObjectVersion): void {
     const identity = versionIdentity(version);
-    if (this.#closed || this.#expectation.isUnderWay || this.#open.has(identity)) return;
-    if (version.size > this.#options.cacheBytesMax) return;
-    const entry = this.#idle.get(identity) ?? {
-      store: this.#create(version, identity),
-      identity,
-      handles: 0,
-    };
-    this.#keep(entry);
+    if (this.#closed || this.#expectation.isUnderWay || this.#stores.has(identity)) return;
+    if (version.size > this.#options.expectBytesMax || this.#corrupt.has(identity)) return;
+    const entry = this.#create(version, identity);
+    this.#stores.set(identity, entry);
     if (entry.store.state.kind === 'filling') this.#expectation.begin(entry.store);
+    else void this.#rest(entry);
   }
 
-  /** Open stores first, then idle ones, the most recently used first. */
-  status(storesMax: number): { readonly stores: readonly StoreStatus[]; readonly omitted: number } {
-    const stores: StoreStatus[] = [];
-    for (const { store, handles } of this.#entries()) {
-      if (stores.length === storesMax) break;
-      stores.push(store.status(handles));
+  /** Has all of the object in the cache, compared with its checksum. @throws ContentError */
+  async fill(version: ObjectVersion, options: FillOptions): Promise<void> {
+    for (;;) {
+      const entry = this.#use(version);
+      try {
+        await fillWhole(entry.store, options, this.#deps.clock, this.#options.readDeadlineMs);
+        return;
+      } catch (error) {
+        const isCorrupt = error instanceof ContentError && error.code === 'corrupt';
+        if (!isCorrupt || this.#isGivenUp(entry.identity)) throw error;
+      } finally {
+        this.#leave(entry);
+      }
     }
-    return { stores, omitted: this.openCount + this.idleCount - stores.length };
   }
 
+  /** For daemons that share the cache directory. */
+  readonly peers: PeerHost = { open: (version, listener) => this.#openForPeer(version, listener) };
+
+  #openForPeer(version: ObjectVersion, listener: PeerStoreListener): PeerStore | undefined {
+    const entry = this.#stores.get(versionIdentity(version));
+    if (this.#closed || entry?.copy.role !== 'owner') return undefined;
+    this.#join(entry);
+    return openForPeer(entry.store, listener, () => this.#leave(entry));
+  }
+
+  /** Those in use first. */
+  status(storesMax: number): { readonly stores: readonly StoreStatus[]; readonly omitted: number } {
+    const entries = [...this.#stores.values(), ...this.#detached].toSorted((a, b) => b.users - a.users);
+    const stores = entries.slice(0, storesMax).map(({ store, users }) => store.status(users));
+    return { stores, omitted: entries.length - stores.length };
+  }
+
+  /** Stores that somebody uses. */
   get openCount(): number {
-    return this.#open.size + this.#detached.size;
+    let count = 0;
+    for (const { users } of this.#entries()) if (users > 0) count += 1;
+    return count;
   }
 
-  get idleCount(): number {
-    return this.#idle.size;
+  /** Stores that nobody uses and whose copies were not given back yet. */
+  get restingCount(): number {
+    return this.#stores.size + this.#detached.size - this.openCount;
   }
 
-  /** Bytes that lie on disk now. */
-  get bytes(): number {
-    let bytes = 0;
-    for (const { store } of this.#entries()) bytes += store.availability.arrivedBytes;
-    return bytes;
+  /**
+   * Closes every store and gives the copies back, those in which something is still written after some seconds not: they
+   * are verified before they are used again. Reads end at once. Idempotent; never rejects.
+   */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
   }
 
-  /** Closes every store and deletes its file. Idempotent. */
-  close(): void {
-    this.#closed = true;
-    for (const { store } of this.#entries()) store.close();
-    this.#open.clear();
+  async #close(): Promise<void> {
+    const entries = [...this.#entries()];
+    this.#stores.clear();
     this.#detached.clear();
-    this.#idle.clear();
+    const ends = entries.map(async ({ store, copy }) => {
+      await store.close();
+      copy.release();
+    });
+    const late = new Deferred<void>();
+    const cancel = this.#deps.clock.after(CLOSING_MS_MAX, () => late.resolve());
+    await Promise.race([Promise.all(ends), late.promise]);
+    cancel();
   }
 
-  #acquire(version: ObjectVersion): Entry {
+  #use(version: ObjectVersion): Entry {
+    assert(!this.#closed, 'a file is opened after the stores were closed');
     const identity = versionIdentity(version);
-    const open = this.#open.get(identity);
-    if (open !== undefined) return open;
-    const idle = this.#idle.get(identity);
-    const entry = idle ?? { store: this.#create(version, identity), identity, handles: 0 };
-    this.#open.set(identity, entry);
-    if (idle !== undefined) this.#idle.delete(identity);
-    this.#expectation.meet(entry.store);
-    entry.store.wake();
+    if (this.#isGivenUp(identity)) throw corruptError(version);
+    let entry = this.#stores.get(identity);
+    if (entry === undefined) {
+      entry = this.#create(version, identity);
+      this.#stores.set(identity, entry);
+    }
+    this.#join(entry);
     return entry;
   }
 
-  #create(version: ObjectVersion, identity: string): TempFileStore {
+  #join(entry: Entry): void {
+    entry.users += 1;
+    if (entry.users > 1) return;
+    this.#expectation.meet(entry.store);
+    entry.store.wake();
+  }
+
+  #leave(entry: Entry): void {
+    entry.users -= 1;
+    if (entry.users === 0 && !this.#closed) void this.#rest(entry);
+  }
+
+  /** Nobody expects it any more. */
+  #letGo(store: TempFileStore): void {
+    const entry = this.#stores.get(versionIdentity(store.version));
+    if (entry?.store === store && entry.users === 0 && !this.#closed) void this.#rest(entry);
+  }
+
+  /** Gives the copy back once nothing is under way in it, unless somebody came meanwhile. Never rejects. */
+  async #rest(entry: Entry): Promise<void> {
+    const { store, copy, identity } = entry;
+    entry.rests += 1;
+    const { rests } = entry;
+    await store.rest();
+    if (entry.users > 0 || entry.rests !== rests || this.#closed) return;
+    if (this.#stores.get(identity) === entry) this.#stores.delete(identity);
+    this.#detached.delete(entry);
+    // At once, before somebody asks for the copy again: its descriptor follows.
+    void store.close();
+    copy.release();
+  }
+
+  #create(version: ObjectVersion, identity: string): Entry {
     this.#idLast += 1;
-    const { directory, readDeadlineMs } = this.#options;
-    const store: TempFileStore = new TempFileStore(
-      version,
-      {
-        ...this.#deps,
-        makeRoom: (bytes) => this.#makeRoom(bytes),
-        onGrowth: () => this.#grew(identity),
-        onCorrupt: () => {
-          this.#corrupt.set(identity, true);
-          this.#detach(store, identity);
-        },
-      },
-      { id: `s${this.#idLast}`, directory, readDeadlineMs },
-    );
-    void store.done.then((outcome) => {
-      if (outcome.kind === 'failed') this.#detach(store, identity);
-    });
-    return store;
+    const copy = this.#deps.copies.acquire(version);
+    const onCorrupt = () => {
+      const lastMs = this.#deps.clock.nowMs();
+      const before = this.#corrupt.get(identity);
+      const isAgain = before !== undefined && lastMs - before.lastMs < CORRUPT_AGAIN_MS;
+      this.#corrupt.set(identity, { tries: isAgain ? before.tries + 1 : 1, lastMs });
+    };
+    const { readDeadlineMs } = this.#options;
+    const { metrics } = this.#deps;
+    if (this.#corrupt.has(identity) && copy.trust === 'fresh') metrics.cache.refetched();
+    metrics.cache.found(copy.memory.availability.arrivedBytes);
+    const deps = { ...this.#deps, cacheMetrics: metrics.cache, onCorrupt };
+    const store = new TempFileStore(version, copy, deps, { id: `s${this.#idLast}`, readDeadlineMs });
+    const entry = { store, copy, identity, users: 0, rests: 0 };
+    store.onUnusable(() => this.#detach(entry));
+    return entry;
   }
 
   /** A store that failed, or is not the object, serves its open handles to their end, and nobody else. */
-  #detach(store: TempFileStore, identity: string): void {
-    const open = this.#open.get(identity);
-    const idle = this.#idle.peek(identity);
-    if (open?.store === store) {
-      this.#open.delete(identity);
-      this.#detached.add(open);
-    } else if (idle?.store === store) {
-      this.#idle.delete(identity);
-      store.close();
-    }
+  #detach(entry: Entry): void {
+    if (this.#stores.get(entry.identity) !== entry) return;
+    this.#stores.delete(entry.identity);
+    this.#detached.add(entry);
+    entry.copy.detach();
   }
 
-  /** A write that was under way at the last close has ended: the idle store weighs more now. */
-  #grew(identity: string): void {
-    const idle = this.#idle.peek(identity);
-    if (idle !== undefined) this.#keep(idle);
-  }
-
-  #release(entry: Entry): void {
-    entry.handles -= 1;
-    if (entry.handles > 0 || this.#closed) return;
-    entry.store.rest();
-    if (this.#detached.delete(entry)) return entry.store.close();
-    this.#open.delete(entry.identity);
-    // A failure whose detaching is still on its way: the store must not become idle.
-    const { kind } = entry.store.state;
-    if (kind === 'stale' || kind === 'failed') return entry.store.close();
-    this.#keep(entry);
-  }
-
-  /** Puts a store among the idle ones, or weighs it again; one larger than the whole budget goes. */
-  #keep(entry: Entry): void {
-    const { identity, store } = entry;
-    // lru-cache does not weigh a value again that it holds already.
-    this.#idle.delete(identity);
-    if (store.availability.arrivedBytes > this.#options.cacheBytesMax) {
-      store.close();
-      return;
-    }
-    this.#idleBitmapBytes += store.availability.memory.byteLength;
-    this.#idle.set(identity, entry);
-    while (this.#idleBitmapBytes > IDLE_BITMAP_BYTES_MAX) this.#evictOne();
-  }
-
-  #evictOne(): void {
-    const entry = this.#idle.pop();
-    if (entry === undefined) return;
-    this.#deps.logger.debug({ store: entry.store.id, key: entry.store.version.key }, 'store evicted');
-  }
-
-  /** The disk is full: idle stores go, least recently used first, until about `bytes` are free. */
-  #makeRoom(bytes: number): boolean {
-    const before = this.#idle.calculatedSize;
-    while (this.#idle.size > 0 && before - this.#idle.calculatedSize < bytes) this.#evictOne();
-    return this.#idle.calculatedSize < before;
+  #isGivenUp(identity: string): boolean {
+    const corrupt = this.#corrupt.get(identity);
+    if (corrupt === undefined || corrupt.tries < CORRUPT_TRIES) return false;
+    return this.#deps.clock.nowMs() - corrupt.lastMs < CORRUPT_AGAIN_MS;
   }
 
   *#entries(): Iterable<Entry> {
-    yield* this.#open.values();
+    yield* this.#stores.values();
     yield* this.#detached;
-    yield* this.#idle.values();
   }
 
   /** Where a session counts its direct reads as `r1`, `r2`…, the few that come through here are `i1`, `i2`…. */

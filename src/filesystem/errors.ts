@@ -17,6 +17,8 @@ export type FilesystemErrorCode =
   | 'no_space'
   /** The local disk failed. */
   | 'disk_failed'
+  /** What came of an object is not the object. */
+  | 'corrupt'
   /** The object store did not answer, or nonsense, until the deadline. */
   | 'unreachable'
   /** The caller went away or the mount is closing. */

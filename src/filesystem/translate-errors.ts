@@ -16,6 +16,7 @@ const BY_CONTENT_CODE: Record<ContentErrorCode, FilesystemErrorCode> = {
   deadline: 'unreachable',
   no_space: 'no_space',
   disk_failed: 'disk_failed',
+  corrupt: 'corrupt',
   aborted: 'interrupted',
   closed: 'interrupted',
 };

@@ -53,6 +53,7 @@ const BY_CODE: Record<FilesystemErrorCode, ErrnoName> = {
   too_many_open_files: 'ENFILE',
   no_space: 'ENOSPC',
   disk_failed: 'EIO',
+  corrupt: 'EIO',
   // Not ETIMEDOUT, ENETUNREACH and the like: programs treat those as a socket's. EIO is what read(2) documents.
   unreachable: 'EIO',
   interrupted: 'EINTR',

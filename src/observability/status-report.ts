@@ -95,7 +95,7 @@ export interface StoreStatus {
   readonly key: string;
   readonly etag: string;
   readonly size: number;
-  readonly state: 'filling' | 'complete' | 'stale' | 'failed' | 'closed';
+  readonly state: 'filling' | 'complete' | 'stale' | 'failed' | 'corrupt' | 'closed';
   /** Gap-free prefix from 0. */
   readonly contiguousBytes: number;
   readonly arrivedBytes: number;

@@ -164,7 +164,7 @@ t.test('4. opens, reads and closes of few objects under a budget that evicts', a
     await scheduler.waitIdle();
     await new Promise((resolve) => setImmediate(resolve));
     assertQuiet(world);
-    if (world.stores.bytes > 150 * KIB) throw new Error(`${world.stores.bytes} idle bytes kept`);
+    if (world.copies.bytes > 150 * KIB) throw new Error(`${world.copies.bytes} bytes kept`);
   });
   await fc.assert(property, { numRuns: RUNS, ...REPLAY });
   t.pass(`${RUNS} schedules`);

@@ -133,7 +133,7 @@ for (const [name, outcome] of [
 t.test(
   'a replaced object: what is local stays readable, the rest is stale, for this and later reads',
   async (t) => {
-    const { stores, version, objectStore } = world(100 * MIB);
+    const { copies, stores, version, objectStore } = world(100 * MIB);
     const content = stores.open(version);
     await content.read(new Uint8Array(KIB), 0);
     objectStore.put('model', { size: 100 * MIB, seed: 99 });
@@ -149,7 +149,8 @@ t.test(
     t.equal(findPatternMismatch(target, 99, 0), -1, 'a new open reads the new object');
     content.close();
     fresh.close();
-    t.equal(stores.idleCount, 1, 'the stale store is gone, the new one is kept');
+    await settle();
+    t.equal(copies.idleCount, 1, 'the stale store is gone, the new one is kept');
   },
 );
 

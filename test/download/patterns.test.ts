@@ -119,7 +119,7 @@ t.test('demand does not wait for eight objects that are fetched ahead at full sp
   const took: number[] = [];
   for (const offset of scattered) took.push(await net.run(read(offset, 64 * KIB)));
   t.ok(Math.max(...took) <= 60, `${Math.max(...took)} ms at most, of round trips of 20`);
-  stores.close();
+  await stores.close();
   await Promise.allSettled(loads);
 });
 
@@ -192,7 +192,7 @@ t.test('a gentle fill brings everything without a reader, in small requests', as
   await net.pass(2000);
   t.equal(net.bytes, size, 'each byte once');
   t.ok(net.requests.every(({ start, end }) => end - start <= 4 * MIB));
-  stores.close();
+  await stores.close();
 });
 
 t.test('a gentle fill makes way for readers, and ends with the mount', async (t) => {
@@ -212,7 +212,7 @@ t.test('a gentle fill makes way for readers, and ends with the mount', async (t)
     'while there is something to fetch ahead of a reader, nothing gentle begins',
   );
   await net.run(reading);
-  stores.close();
+  await stores.close();
   const { bytes } = net;
   await net.pass(500);
   t.equal(net.bytes, bytes);

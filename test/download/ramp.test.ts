@@ -18,6 +18,7 @@ function world(network: SimulatedNetworkOptions, options: HarnessOptions = {}) {
     clock: net.clock,
     connectionsMax: 24,
     partBytesMax: 16 * MIB,
+    cacheBytesMax: 4096 * MIB,
     createFile: () => new HoleFile(),
     ...options,
   });

@@ -92,6 +92,7 @@ class BookTarget implements DownloadTarget {
   missing = (range: ByteRange) => this.availability.missing(range);
   wanted = (range: ByteRange) => [...this.waiting].some((wanted) => rangesOverlap(wanted, range));
   delayed = () => {};
+  hasRoom = () => true;
   peek = () => Promise.reject(new Error('nothing is kept'));
   partFailed: () => void = () => {};
   expired = () => {};

@@ -1,9 +1,7 @@
 /** From the embedded server's checksums to the next open: local copies over the real client, in real files. */
-import { join } from 'node:path';
 import t from 'tap';
 import type { Test } from 'tap';
 import type { Content } from '../../src/file/content.js';
-import { SparseFile } from '../../src/file/sparse-file.js';
 import { nativeAddonIfAny } from '../../src/native.js';
 import { createLogger } from '../../src/observability/logger.js';
 import { checksumFunctions } from '../../src/runtime/checksum-functions.js';
@@ -22,6 +20,7 @@ import {
   useStore,
 } from '../support/s3-fixture.js';
 import { createStores } from '../support/store-harness.js';
+import { openCache } from '../cache/cache-rig.js';
 
 const MIB = 1024 * 1024;
 const SIZE = 5 * MIB + 4321;
@@ -45,19 +44,23 @@ async function setUp(t: Test, { transferThreads = 1, script = {} }: SetUpOptions
   const objectStore = new FaultyObjectStore(await useStore(t, server, { transferThreads }), script);
   const lines: Record<string, unknown>[] = [];
   const write = (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>);
+  const cache = await openCache(folder);
   const { stores } = createStores(objectStore, {
     clock: systemClock,
     logger: createLogger('warn', { write }),
     checksums: { functions: checksumFunctions(nativeAddonIfAny()) },
     partBytesMax: 2 * MIB,
-    createFile: (path, size) =>
-      new SparseFile(join(folder, path.replaceAll('/', '-')), size, (error) => t.fail(error.message)),
+    copies: cache,
   });
-  t.teardown(() => stores.close());
+  t.teardown(async () => {
+    await stores.close();
+    cache.close();
+  });
   const open = async (key: string) => stores.open(await currentVersion(objectStore, key));
   const checksumOf = ({ storeId }: Content) =>
     stores.status(100).stores.find(({ id }) => id === storeId)?.checksum;
-  return { stores, lines, open, checksumOf };
+  const copiesKept = () => cache.list().length;
+  return { stores, copiesKept, lines, open, checksumOf };
 }
 
 /** The offset of the first wrong byte, or -1. */
@@ -91,7 +94,7 @@ for (const [algorithm, way, transferThreads] of WAYS) {
   t.test(
     `a byte that was flipped on its way is noticed by ${algorithm}, fetched ${way}, and the next open fetches again`,
     async (t) => {
-      const { stores, open, checksumOf, lines } = await setUp(t, { transferThreads });
+      const { stores, copiesKept, open, checksumOf, lines } = await setUp(t, { transferThreads });
       const fault = { kind: 'flipped-byte', atByte: 3 * MIB + 7, of: 'object' } as const;
       t.teardown(
         server.faults.add({
@@ -114,12 +117,14 @@ for (const [algorithm, way, transferThreads] of WAYS) {
       t.same([first.replacesCorrupt, second.replacesCorrupt], [false, true]);
       t.equal(await readAll(second), -1, 'every byte is right');
       t.ok(await eventually(() => checksumOf(second) === 'matches'));
-      t.equal(await readAll(first), fault.atByte, 'an open handle goes on as it was');
+      await t.rejects(readAll(first), { code: 'corrupt' }, 'nobody gets a byte of the first copy any more');
       first.close();
       second.close();
-      t.same([stores.openCount, stores.idleCount], [0, 1], 'the bad copy is gone');
+      t.ok(await eventually(() => stores.restingCount === 0));
+      t.same([stores.openCount, copiesKept()], [0, 1], 'the bad copy is gone');
       const third = await open(algorithm);
-      t.equal(third.storeId, second.storeId, 'the good one is kept');
+      t.equal(await readAll(third), -1);
+      t.ok(third.complete, 'the good one is kept');
       third.close();
       t.equal(lines.length, 1);
     },
@@ -130,7 +135,7 @@ t.test('a bad copy that nobody has open any more is not kept', async (t) => {
   const asked = new Deferred<void>();
   const control = ({ operation }: ControlCall) =>
     operation === 'checksum' ? { before: asked.promise } : undefined;
-  const { stores, open } = await setUp(t, { script: { control } });
+  const { stores, copiesKept, open } = await setUp(t, { script: { control } });
   const fault = { kind: 'flipped-byte', atByte: 10, of: 'object' } as const;
   t.teardown(
     server.faults.add({ operation: 'GetObject', key: 'CRC32C', attempts: 1, rangeContains: 10, fault }),
@@ -138,9 +143,10 @@ t.test('a bad copy that nobody has open any more is not kept', async (t) => {
   const content = await open('CRC32C');
   t.equal(await readAll(content), 10);
   content.close();
-  t.equal(stores.idleCount, 1);
+  t.equal(stores.restingCount, 1);
   asked.resolve();
-  t.ok(await eventually(() => stores.idleCount === 0));
+  t.ok(await eventually(() => stores.restingCount === 0));
+  t.equal(copiesKept(), 0);
   const again = await open('CRC32C');
   t.equal(await readAll(again), -1);
   again.close();

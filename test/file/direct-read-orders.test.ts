@@ -26,7 +26,7 @@ const step = fc.oneof(
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
 
 async function take(rig: DirectReadsRig, step: Step): Promise<void> {
-  const { store, file } = rig;
+  const { store, target, file } = rig;
   switch (step.do) {
     case 'read':
       file.read(step.range.start, step.range.end);
@@ -42,13 +42,13 @@ async function take(rig: DirectReadsRig, step: Step): Promise<void> {
     }
     case 'deny': {
       const error = new ObjectStoreError('access_denied', 'no', { operation: 'test' });
-      return store.partFailed(step.range, { kind: 'denied', error });
+      return target.partFailed(step.range, { kind: 'denied', error });
     }
     case 'rest':
-      store.rest();
+      void store.rest();
       return store.wake();
     case 'expire':
-      return store.expired('412');
+      return target.expired('412');
   }
 }
 
@@ -66,7 +66,7 @@ t.test(
       rig.file.tell();
       const problems = rig.problems();
       if (problems.length > 0) throw new Error(problems.join(', '));
-      rig.store.close();
+      void rig.store.close();
       const { inFlightCount } = rig.reads;
       if (inFlightCount + rig.readsWaiting + rig.clock.pendingTimers > 0)
         throw new Error(`${inFlightCount} reads, ${rig.readsWaiting} waiters, timers left over`);

@@ -1,8 +1,13 @@
 /** One store that is awake, read directly, with a downloader that fetches only what the test publishes. */
+import type { DownloadTarget } from '../../src/download/target.js';
 import { TempFileStore } from '../../src/file/temp-file-store.js';
+import { Slots } from '../../src/object-store/slots.js';
+import { CacheCounters } from '../../src/observability/cache-metrics.js';
 import { createLogger } from '../../src/observability/logger.js';
 import { ReadTracer } from '../../src/observability/read-trace.js';
+import { assert } from '../../src/runtime/assert.js';
 import type { ByteRange } from '../../src/runtime/range.js';
+import { MemoryCopies } from '../support/memory-copies.js';
 import { MemoryDirectReads } from '../support/memory-direct-reads.js';
 import { MemoryFile } from '../support/memory-file.js';
 import type { MemoryFileHooks } from '../support/memory-file.js';
@@ -21,34 +26,51 @@ export class DirectReadsRig {
   readonly demanded: ByteRange[] = [];
   readonly observed: ByteRange[] = [];
   readonly store: TempFileStore;
+  /** The store as its downloader sees it. */
+  readonly target: DownloadTarget;
 
   constructor(hooks: MemoryFileHooks = {}, size = PAGES * PAGE) {
     const logger = createLogger('info', {
       write: (line) => void this.lines.push(JSON.parse(line) as Record<string, unknown>),
     });
     this.reads = new ReadTracer({ clock: this.clock, logger }, { traceReads: false });
+    const version = { endpoint: 'e', bucket: 'b', key: 'model', etag: '"1"', size };
+    const copies = new MemoryCopies({
+      bytesMax: size,
+      createFile: () => new MemoryFile(size, { descriptor: () => 77, ...hooks }),
+    });
+    const checksums = checksumDeps(NO_SUMS);
+    let target: DownloadTarget | undefined;
     this.store = new TempFileStore(
-      { endpoint: 'e', bucket: 'b', key: 'model', etag: '"1"', size },
+      version,
+      copies.acquire(version),
       {
         clock: this.clock,
         logger,
         reads: this.reads,
         directReads: this.session,
-        createFile: (_path, size) => new MemoryFile(size, { descriptor: () => 77, ...hooks }),
-        createFetcher: () => ({
-          partsInFlight: 0,
-          observe: (range) => this.observed.push(range),
-          demand: (range) => this.demanded.push(range),
-          fillGently: () => {},
-          stop: () => {},
-        }),
+        createFile: (copy) => copies.fileOf(copy),
+        createFetcher: (given) => {
+          target = given;
+          return {
+            partsInFlight: 0,
+            bytesInFlight: 0,
+            observe: (range) => this.observed.push(range),
+            demand: (range) => this.demanded.push(range),
+            fill: () => {},
+            stop: () => {},
+          };
+        },
         makeRoom: () => false,
-        onGrowth: () => {},
         onCorrupt: () => {},
-        checksums: checksumDeps(NO_SUMS),
+        checksums,
+        cacheMetrics: new CacheCounters(),
+        verification: { functions: checksums.functions, turns: new Slots(1), logger },
       },
-      { id: 's1', directory: 'unused', readDeadlineMs: DEADLINE_MS },
+      { id: 's1', readDeadlineMs: DEADLINE_MS },
     );
+    assert(target, 'a store has something to fetch with');
+    this.target = target;
     this.store.wake();
   }
 
@@ -61,7 +83,7 @@ export class DirectReadsRig {
   }
 
   async publish(start: number, end: number): Promise<void> {
-    const part = this.store.beginPart({ start, end });
+    const part = this.target.beginPart({ start, end });
     await part.write(new Uint8Array(end - start));
     await part.flush();
   }

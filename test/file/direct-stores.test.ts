@@ -29,6 +29,7 @@ t.test('all handles of a version share its direct file, for as long as one is op
   t.notOk(first.complete);
   first.close();
   await readFirst(second, 10 * KIB);
+  await settle();
   t.ok(second.complete);
   second.close();
   t.notOk(session.file.isOpen);
@@ -37,7 +38,7 @@ t.test('all handles of a version share its direct file, for as long as one is op
   t.equal(session.files.length, 2);
   t.equal(session.file.descriptor, 77);
   t.ok(again.complete);
-  stores.close();
+  void stores.close();
   t.notOk(session.file.isOpen);
   t.equal(again.direct, undefined);
   t.same(session.violations, []);
@@ -70,7 +71,8 @@ t.test('a direct read is fetched as any other, and hears of an object that was r
   session.file.tell();
   content.close();
   t.equal(reads.inFlightCount, 0);
-  t.equal(stores.openCount + stores.idleCount, 0);
+  await settle();
+  t.equal(stores.openCount + stores.restingCount, 0);
   t.same(session.violations, []);
 });
 

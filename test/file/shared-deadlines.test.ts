@@ -89,6 +89,6 @@ t.test('who opens an object that nobody has open any more waits', async (t) => {
 
 t.test('the end of the store comes before that of another read', async (t) => {
   const { stores, first } = await setUp(t);
-  stores.close();
+  await stores.close();
   t.equal(await first.read(0), 'the file was closed while it was read');
 });

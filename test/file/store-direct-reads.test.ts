@@ -2,7 +2,7 @@
 import t from 'tap';
 import type { Test } from 'tap';
 import { ContentError } from '../../src/file/content.js';
-import type { TempFileStore } from '../../src/file/temp-file-store.js';
+import type { DownloadTarget } from '../../src/download/target.js';
 import { ObjectStoreError } from '../../src/object-store/errors.js';
 import { Deferred } from '../../src/runtime/deferred.js';
 import { WAITED_MS } from '../support/memory-direct-reads.js';
@@ -28,13 +28,13 @@ t.test(
     await rig.publish(0, 2 * PAGE);
     t.same(rig.file.ends.get(partly), { result: 'ok', error: undefined });
 
-    rig.store.rest();
+    void rig.store.rest();
     t.notOk(rig.file.isOpen);
     t.equal(rig.store.direct, undefined);
     rig.store.wake();
     t.equal(rig.session.files.length, 2);
     t.equal(rig.file.descriptor, 77, 'nothing needs to be published again');
-    rig.store.close();
+    void rig.store.close();
     t.notOk(rig.file.isOpen);
     t.same(rig.session.violations, []);
   },
@@ -43,7 +43,7 @@ t.test(
 t.test('a page in the middle of the file is enough to attach it', async (t) => {
   const rig = new DirectReadsRig();
   await rig.publish(4 * PAGE, 5 * PAGE);
-  rig.store.rest();
+  void rig.store.rest();
   rig.store.wake();
   t.equal(rig.file.descriptor, 77);
 });
@@ -57,7 +57,7 @@ t.test(
       const published = rig.publish(0, PAGE);
       gate.resolve();
       for (let turn = 0; turn < turns; turn += 1) await Promise.resolve();
-      rig.store.rest();
+      void rig.store.rest();
       rig.store.wake();
       const id = rig.file.read(0, PAGE);
       await published;
@@ -75,8 +75,8 @@ t.test('a read that waits is fetched, listed from when it came, and gone when it
   t.same(rig.demanded, [range]);
   t.same(rig.observed, [range]);
   t.equal(rig.readsWaiting, 1);
-  t.ok(rig.store.wanted({ start: 2 * PAGE, end: 2 * PAGE + 1 }));
-  t.notOk(rig.store.wanted({ start: 0, end: PAGE }));
+  t.ok(rig.target.wanted({ start: 2 * PAGE, end: 2 * PAGE + 1 }));
+  t.notOk(rig.target.wanted({ start: 0, end: PAGE }));
   const subject = { storeId: 's1', key: 'model', offset: range.start, length: range.end - range.start };
   t.same(rig.reads.inFlight(), [{ id: `r${id}`, ...subject, ageMs: 1200, waitingFor: range }]);
 
@@ -117,14 +117,14 @@ t.test('when nothing more can come, reads that wait are failed with the reason, 
   const disk = new ContentError('disk_failed', 'the disk is broken');
   const whole = { start: 0, end: PAGES * PAGE };
   for (const [code, break_] of [
-    ['stale', (store: TempFileStore) => store.expired('412')],
-    ['disk_failed', (store: TempFileStore) => store.partFailed(whole, { kind: 'threw', error: disk })],
+    ['stale', (target: DownloadTarget) => target.expired('412')],
+    ['disk_failed', (target: DownloadTarget) => target.partFailed(whole, { kind: 'threw', error: disk })],
   ] as const) {
     const rig = new DirectReadsRig();
     await rig.publish(0, PAGE);
     const before = rig.park(PAGE, 2 * PAGE);
     const unheard = rig.file.read(2 * PAGE, 3 * PAGE);
-    break_(rig.store);
+    break_(rig.target);
     t.match(rig.file.ends.get(before), { result: 'failed', error: { name: 'ContentError', code } });
     t.ok(rig.file.parked.has(unheard));
     rig.file.tell();
@@ -150,7 +150,7 @@ t.test('a part that cannot be fetched fails the reads of its range alone', async
     const rig = new DirectReadsRig();
     const hit = rig.park(PAGE, 2 * PAGE);
     const spared = rig.park(2 * PAGE, 3 * PAGE);
-    rig.store.partFailed({ start: 0, end: 2 * PAGE }, failure);
+    rig.target.partFailed({ start: 0, end: 2 * PAGE }, failure);
     t.match(rig.file.ends.get(hit), { result: 'failed', error: { code } });
     t.same([...rig.file.parked.keys()], [spared]);
     const again = rig.park(PAGE, 2 * PAGE);
@@ -168,7 +168,7 @@ t.test('closing the store, or its last handle, ends the reads that wait as close
     const waiting = rig.park(0, PAGE);
     rig.file.read(0, PAGE);
     rig.file.tell(1);
-    rig.store[end]();
+    void rig.store[end]();
     t.match(rig.file.ends.get(waiting), { error: { code: 'closed' } });
     t.notOk(rig.file.isOpen);
     t.same(
@@ -186,7 +186,7 @@ t.test('a read that ran into its deadline is logged as one that waited here', as
   const waitsHere = rig.reads.enter({ storeId: 's1', key: 'model', offset: 0, length: PAGE }, { id: 'i1' });
   const read = rig.store.read({ target: new Uint8Array(PAGE), offset: 0, trace: waitsHere, signals: [] });
   const id = rig.park(0, PAGE);
-  rig.store.delayed('503 SlowDown');
+  rig.target.delayed('503 SlowDown');
   rig.file.end(id, 'deadline');
   rig.file.tell();
   const [line] = rig.lines;
@@ -243,7 +243,7 @@ t.test('a file that cannot be handed over fails the store at its first bytes', a
   const failure = await rig.publish(0, PAGE).catch((error: Error) => error);
   t.match(failure, { name: 'ContentError', code: 'disk_failed', message: /EMFILE/ });
   t.notOk(rig.store.availability.has({ start: 0, end: 1 }), 'nothing is published');
-  rig.store.partFailed({ start: 0, end: PAGE }, { kind: 'threw', error: failure as Error });
+  rig.target.partFailed({ start: 0, end: PAGE }, { kind: 'threw', error: failure as Error });
   t.match(rig.file.ends.get(id), { error: { code: 'disk_failed' } });
   checkQuiet(t, rig);
 });
@@ -251,7 +251,7 @@ t.test('a file that cannot be handed over fails the store at its first bytes', a
 t.test('a file that cannot be handed over when the store wakes is read through the store', async (t) => {
   const rig = new DirectReadsRig();
   await rig.publish(0, PAGES * PAGE);
-  rig.store.rest();
+  void rig.store.rest();
   rig.session.attachError = new Error('EMFILE: too many open files');
   rig.store.wake();
   t.equal(rig.store.direct, undefined);
@@ -260,7 +260,7 @@ t.test('a file that cannot be handed over when the store wakes is read through t
   const trace = rig.reads.enter({ storeId: 's1', key: 'model', offset: 0, length: PAGE });
   t.equal(await rig.store.read({ target: new Uint8Array(PAGE), offset: 0, trace, signals: [] }), PAGE);
   trace.exit('ok');
-  rig.store.rest();
+  void rig.store.rest();
   rig.session.attachError = undefined;
   rig.store.wake();
   t.equal(rig.store.direct, rig.file, 'the next time it may be');

@@ -35,9 +35,10 @@ class Copy {
   private constructor(path: string, size: number, deps: Partial<VerificationDeps>) {
     this.path = path;
     this.size = size;
-    this.file = new SparseFile(path, size, (error) => {
+    const onProblem = (error: Error) => {
       throw error;
-    });
+    };
+    this.file = new SparseFile({ path, size, exists: false, onProblem });
     this.blocks = BlockChecksums.create(size);
     this.availability = Availability.create(size);
     const write = (line: string) => void this.lines.push(JSON.parse(line) as Record<string, unknown>);
@@ -159,7 +160,7 @@ t.test('one flipped byte costs its block, wherever it lies', async (t) => {
     );
     t.same(copy.blocks.missingBlocks(), [bad], 'its sum is forgotten');
     t.same(copy.availability.missing({ start: 0, end: size }), [copy.blocks.blockRange(bad)]);
-    copy.file.park();
+    await copy.file.close();
   }
 });
 
@@ -198,7 +199,7 @@ t.test(
           copy.published.toSorted((a, b) => a - b),
           good,
         );
-        copy.file.park();
+        await copy.file.close();
       }),
       { numRuns: 25 },
     );
@@ -231,7 +232,7 @@ t.test(
       deps: { checksumRange: () => Promise.reject(new Error('EIO')) },
     });
     const gone = await Copy.of(3 * BLOCK_BYTES);
-    gone.file.remove();
+    await gone.file.close();
     for (const copy of [cut, grown, failing, gone]) {
       const verifier = copy.verifier();
       verifier.start();

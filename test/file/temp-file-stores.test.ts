@@ -1,17 +1,15 @@
 /** Sharing, counting, keeping and evicting of stores; done-promise and progress of a single one. */
 import t from 'tap';
 import type { StoreProgress } from '../../src/file/temp-file-store.js';
-import { TempFileStore } from '../../src/file/temp-file-store.js';
-import { silentLogger } from '../../src/observability/logger.js';
-import { ReadTracer } from '../../src/observability/read-trace.js';
 import { Deferred } from '../../src/runtime/deferred.js';
 import { findPatternMismatch } from '../../src/runtime/pattern.js';
 import { MemoryFile } from '../support/memory-file.js';
 import { MemoryObjectStore } from '../support/memory-object-store.js';
-import { SimulatedClock } from '../support/simulated-clock.js';
-import { checksumDeps, NO_SUMS, createStores, settle } from '../support/store-harness.js';
+import { createStores, settle } from '../support/store-harness.js';
+import { DirectReadsRig } from './direct-reads-rig.js';
 
 const KIB = 1024;
+const MIB = 1024 * KIB;
 
 async function readAll(content: { read(target: Uint8Array, offset: number): Promise<number> }, size: number) {
   const target = new Uint8Array(size);
@@ -36,11 +34,12 @@ t.test('one version is one store for all handles; another version, key or size i
   t.equal(stores.openCount, 3);
   for (const handle of handles) handle.close();
   handles[0]?.close();
-  t.equal(stores.openCount, 0);
-  t.equal(stores.idleCount, 3, 'closing twice counts once');
+  t.equal(stores.openCount, 0, 'closing twice counts once');
+  await settle();
+  t.equal(stores.restingCount, 0, 'nobody uses them: they are gone');
 });
 
-t.test('a store stays after its last close and serves the next open without a request', async (t) => {
+t.test('a copy stays after its last close and serves the next open without a request', async (t) => {
   const objectStore = new MemoryObjectStore();
   const { stores } = createStores(objectStore);
   const version = objectStore.put('a', { size: 100 * KIB, seed: 1 });
@@ -54,7 +53,7 @@ t.test('a store stays after its last close and serves the next open without a re
   second.close();
 });
 
-t.test('a partial store goes on where it stopped', async (t) => {
+t.test('a partial copy goes on where it stopped', async (t) => {
   const objectStore = new MemoryObjectStore();
   const { stores } = createStores(objectStore);
   const version = objectStore.put('a', { size: 3 * 1024 * KIB, seed: 1 });
@@ -70,90 +69,104 @@ t.test('a partial store goes on where it stopped', async (t) => {
   second.close();
 });
 
-t.test('idle stores are evicted oldest first to keep the budget; open ones are outside it', async (t) => {
+t.test('a copy that is closed while it is opened again goes on as it was', async (t) => {
   const objectStore = new MemoryObjectStore();
-  const files: MemoryFile[] = [];
-  const createFile = (_path: string, size: number) => {
-    const file = new MemoryFile(size);
-    files.push(file);
-    return file;
-  };
-  const { stores } = createStores(objectStore, { cacheBytesMax: 150 * KIB, createFile });
-  const open = stores.open(objectStore.put('open', { size: 1000 * KIB, seed: 0 }));
-  await readAll(open, 1000 * KIB);
+  const { stores, copies } = createStores(objectStore);
+  const version = objectStore.put('a', { size: 100 * KIB, seed: 1 });
+  const first = stores.open(version);
+  await readAll(first, 100 * KIB);
+  first.close();
+  const second = stores.open(version);
+  t.equal(second.storeId, first.storeId);
+  await settle();
+  t.equal(copies.idleCount, 0, 'it is not given back');
+  t.equal(findPatternMismatch(await readAll(second, 100 * KIB), 1, 0), -1);
+  second.close();
+  await settle();
+  t.equal(copies.idleCount, 1);
+});
+
+t.test('what is closed makes room for what is open, least recently used first', async (t) => {
+  const objectStore = new MemoryObjectStore();
+  const { stores, copies } = createStores(objectStore, { cacheBytesMax: 150 * KIB });
   for (const key of ['a', 'b', 'c']) {
     const content = stores.open(objectStore.put(key, { size: 70 * KIB, seed: 1 }));
-    await readAll(content, 70 * KIB);
+    t.equal(findPatternMismatch(await readAll(content, 70 * KIB), 1, 0), -1);
     content.close();
+    await settle();
   }
-  t.equal(stores.idleCount, 2);
-  t.equal(stores.bytes, 1140 * KIB);
-  t.same(
-    files.map(({ removed }) => removed),
-    [false, true, false, false],
-  );
-  t.equal(findPatternMismatch(await readAll(open, 1000 * KIB), 0, 0), -1);
-  open.close();
-  t.equal(stores.bytes, 140 * KIB, 'more than the whole budget: gone with its last close');
+  t.equal(copies.idleCount, 2);
+  const kept = stores.open(objectStore.version('c'));
+  await readAll(kept, 70 * KIB);
+  t.equal(objectStore.bytesFetched('c'), 70 * KIB);
+  kept.close();
 });
 
-t.test(
-  'a write that ends after the last close is weighed, and its failure leaves no broken store',
-  async (t) => {
-    const objectStore = new MemoryObjectStore();
-    const gate = new Deferred<void>();
-    let fails = false;
-    const step = async (operation: string) => {
-      if (operation !== 'write') return;
-      await gate.promise;
-      if (fails) throw Object.assign(new Error('EIO: i/o error'), { code: 'EIO' });
-    };
-    const { stores } = createStores(objectStore, {
-      cacheBytesMax: 100 * KIB,
-      createFile: (_path, size) => new MemoryFile(size, { step }),
-    });
-    const version = objectStore.put('a', { size: 64 * KIB, seed: 1 });
-    const content = stores.open(version);
-    const pending = readAll(content, 64 * KIB);
-    await settle();
-    content.close();
-    await t.rejects(pending);
-    t.equal(stores.bytes, 0);
-    gate.resolve();
-    await settle();
-    t.equal(stores.bytes, 64 * KIB, 'it arrived after all');
-    t.equal(stores.idleCount, 1);
-    const next = stores.open(objectStore.put('c', { size: 64 * KIB, seed: 3 }));
-    await readAll(next, 64 * KIB);
-    next.close();
-    t.equal(stores.bytes, 64 * KIB, 'and it counts: the budget holds one of the two');
-
-    fails = true;
-    const other = objectStore.put('b', { size: 64 * KIB, seed: 2 });
-    const first = stores.open(other);
-    const failing = readAll(first, 64 * KIB);
-    first.close();
-    await t.rejects(failing);
-    await settle();
-    fails = false;
-    const second = stores.open(other);
-    t.equal(findPatternMismatch(await readAll(second, 64 * KIB), 2, 0), -1);
-    second.close();
-  },
-);
-
-t.test('an object larger than the budget is read right, and gone after its last close', async (t) => {
+t.test('a write that ends after the last close is kept, and its failure leaves no broken copy', async (t) => {
   const objectStore = new MemoryObjectStore();
-  const { stores } = createStores(objectStore, { cacheBytesMax: 10 * KIB });
-  const content = stores.open(objectStore.put('a', { size: 100 * KIB, seed: 1 }));
-  t.equal(findPatternMismatch(await readAll(content, 100 * KIB), 1, 0), -1);
+  const gate = new Deferred<void>();
+  let fails = false;
+  const step = async (operation: string) => {
+    if (operation !== 'write') return;
+    await gate.promise;
+    if (fails) throw Object.assign(new Error('EIO: i/o error'), { code: 'EIO' });
+  };
+  const { stores, copies } = createStores(objectStore, {
+    createFile: (_path, size) => new MemoryFile(size, { step }),
+  });
+  const version = objectStore.put('a', { size: 64 * KIB, seed: 1 });
+  const content = stores.open(version);
+  const pending = readAll(content, 64 * KIB);
+  await settle();
   content.close();
-  t.equal(stores.idleCount, 0);
-  t.equal(stores.bytes, 0);
+  await t.rejects(pending);
+  await settle();
+  t.same([copies.bytes, stores.restingCount], [0, 1], 'it waits for the write');
+  gate.resolve();
+  await settle();
+  t.same([copies.bytes, copies.idleCount], [64 * KIB, 1], 'it arrived after all');
+
+  fails = true;
+  const other = objectStore.put('b', { size: 64 * KIB, seed: 2 });
+  const first = stores.open(other);
+  const failing = readAll(first, 64 * KIB);
+  first.close();
+  await t.rejects(failing);
+  await settle();
+  fails = false;
+  const second = stores.open(other);
+  t.equal(findPatternMismatch(await readAll(second, 64 * KIB), 2, 0), -1);
+  second.close();
+});
+
+t.test('an object larger than the budget is read right through a window, and then gone', async (t) => {
+  const objectStore = new MemoryObjectStore();
+  const { stores, copies } = createStores(objectStore, {
+    cacheBytesMax: 4 * MIB,
+    partBytesMax: MIB,
+    prefetchBytesMax: MIB,
+    fillBytesMax: 4 * MIB,
+  });
+  const content = stores.open(objectStore.put('a', { size: 20 * MIB, seed: 1 }));
+  const target = new Uint8Array(256 * KIB);
+  let bytesMost = 0;
+  for (let at = 0; at < 20 * MIB; at += target.length) {
+    await content.read(target, at);
+    if (findPatternMismatch(target, 1, at) !== -1) t.fail(`wrong bytes at ${at}`);
+    bytesMost = Math.max(bytesMost, copies.bytes);
+  }
+  // The part that a reader waits for comes in any case.
+  t.ok(bytesMost <= 5 * MIB, `${bytesMost} bytes lay on disk at once`);
+  t.equal(objectStore.bytesFetched('a'), 20 * MIB, 'nothing was fetched twice');
+  await content.read(target, 0);
+  t.equal(findPatternMismatch(target, 1, 0), -1, 'what was given up is fetched again');
+  content.close();
+  await settle();
+  t.same([copies.idleCount, copies.bytes], [0, 0]);
 });
 
 t.test(
-  'a full disk evicts idle stores and tries again; with nothing left the reader gets no_space',
+  'a full disk evicts what is closed and tries again; with nothing left the reader gets no_space',
   async (t) => {
     const objectStore = new MemoryObjectStore();
     const full = Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' });
@@ -164,16 +177,17 @@ t.test(
         throw full;
       }
     };
-    const { stores } = createStores(objectStore, {
+    const { stores, copies } = createStores(objectStore, {
       createFile: (_path, size) => new MemoryFile(size, { step }),
     });
     const idle = stores.open(objectStore.put('idle', { size: 10 * KIB, seed: 1 }));
     await readAll(idle, 10 * KIB);
     idle.close();
+    await settle();
     failures = 1;
     const content = stores.open(objectStore.put('a', { size: 10 * KIB, seed: 2 }));
     t.equal(findPatternMismatch(await readAll(content, 10 * KIB), 2, 0), -1);
-    t.equal(stores.idleCount, 0, 'the idle one made room');
+    t.equal(copies.idleCount, 0, 'the closed one made room');
     const other = stores.open(objectStore.put('b', { size: 10 * KIB, seed: 3 }));
     failures = 1;
     await t.rejects(readAll(other, 10 * KIB), { code: 'no_space' });
@@ -193,7 +207,7 @@ t.test('a failing disk fails the store for good, and a new open gets a new one',
   const step = (operation: string) => {
     if (operation === 'write' && broken) throw Object.assign(new Error('EIO: i/o error'), { code: 'EIO' });
   };
-  const { stores } = createStores(objectStore, {
+  const { stores, copies } = createStores(objectStore, {
     createFile: (_path, size) => new MemoryFile(size, { step }),
   });
   const version = objectStore.put('a', { size: 10 * KIB, seed: 1 });
@@ -210,24 +224,24 @@ t.test('a failing disk fails the store for good, and a new open gets a new one',
   t.equal(findPatternMismatch(await readAll(again, 10 * KIB), 1, 0), -1);
   content.close();
   again.close();
-  t.equal(stores.idleCount, 1);
+  await settle();
+  t.equal(copies.idleCount, 1);
 });
 
-t.test('closing all deletes every file and ends every read', async (t) => {
+t.test('closing all ends every read and gives every copy back', async (t) => {
   const objectStore = new MemoryObjectStore({ beforeChunk: () => new Promise(() => {}) });
-  const files: MemoryFile[] = [];
-  const createFile = (_path: string, size: number) => {
-    const file = new MemoryFile(size);
-    files.push(file);
-    return file;
-  };
-  const { stores, reads } = createStores(objectStore, { createFile });
+  const { stores, copies, reads } = createStores(objectStore);
+  const idle = stores.open(objectStore.put('idle', ''));
+  idle.close();
   const content = stores.open(objectStore.put('a', { size: 10 * KIB, seed: 1 }));
   const pending = readAll(content, 10 * KIB);
-  stores.close();
+  const closed = stores.close();
+  t.equal(stores.close(), closed);
   await t.rejects(pending, { code: 'closed' });
-  t.ok(files.every(({ removed }) => removed));
+  await closed;
   t.equal(reads.inFlightCount, 0);
+  t.same([copies.idleCount, copies.bytes, stores.openCount], [0, 0, 0]);
+  content.close();
 });
 
 t.test('an empty object is complete at once and reads as nothing', async (t) => {
@@ -254,31 +268,13 @@ t.test('reads at and over the end are cut there', async (t) => {
 t.test(
   'progress is told after each advance, never back, and done settles once with the outcome',
   async (t) => {
-    const objectStore = new MemoryObjectStore();
-    const version = objectStore.put('a', { size: 20 * KIB, seed: 1 });
-    const clock = new SimulatedClock();
-    const reads = new ReadTracer({ clock, logger: silentLogger }, { traceReads: false });
-    const create = () => {
-      const deps = {
-        clock,
-        logger: silentLogger,
-        reads,
-        createFile: (_path: string, size: number) => new MemoryFile(size),
-        createFetcher: () => ({ partsInFlight: 0, observe() {}, demand() {}, fillGently() {}, stop() {} }),
-        makeRoom: () => false,
-        onGrowth: () => {},
-        onCorrupt: () => {},
-        checksums: checksumDeps(NO_SUMS),
-      };
-      return new TempFileStore(version, deps, { id: 's1', directory: 'unused', readDeadlineMs: 1000 });
-    };
-    const store = create();
+    const { store, target } = new DirectReadsRig({}, 20 * KIB);
     const seen: StoreProgress[] = [];
     const end = store.onProgress((progress) => seen.push(progress));
-    const part = store.beginPart({ start: 8 * KIB, end: 20 * KIB });
+    const part = target.beginPart({ start: 8 * KIB, end: 20 * KIB });
     await part.write(new Uint8Array(12 * KIB));
     await part.flush();
-    const head = store.beginPart({ start: 0, end: 8 * KIB });
+    const head = target.beginPart({ start: 0, end: 8 * KIB });
     await head.write(new Uint8Array(5 * KIB));
     await head.flush();
     end();
@@ -289,14 +285,14 @@ t.test(
       { contiguousBytes: 5 * KIB, arrivedBytes: 16 * KIB },
     ]);
     t.same(await store.done, { kind: 'completed' });
-    store.close();
+    await store.close();
     t.same(await store.done, { kind: 'completed' }, 'closing later changes nothing');
-    const closed = create();
-    closed.close();
-    t.same(await closed.done, { kind: 'closed' });
-    const stale = create();
-    stale.expired('it was replaced on the server');
-    stale.close();
-    t.match(await stale.done, { kind: 'failed', error: { code: 'stale' } });
+    const closed = new DirectReadsRig();
+    await closed.store.close();
+    t.same(await closed.store.done, { kind: 'closed' });
+    const stale = new DirectReadsRig();
+    stale.target.expired('it was replaced on the server');
+    await stale.store.close();
+    t.match(await stale.store.done, { kind: 'failed', error: { code: 'stale' } });
   },
 );

@@ -116,7 +116,7 @@ t.test('a loader of three shards finds the second and third here, one fetched ah
     filesystem.release(handle);
   }
   filesystem.close();
-  stores.close();
+  await stores.close();
   await settle();
   t.equal(clock.pendingTimers, 0);
 });

@@ -14,6 +14,7 @@ t.test('every failure of a content has a code', async (t) => {
     deadline: 'unreachable',
     no_space: 'no_space',
     disk_failed: 'disk_failed',
+    corrupt: 'corrupt',
     aborted: 'interrupted',
     closed: 'interrupted',
   };

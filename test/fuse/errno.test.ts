@@ -17,6 +17,7 @@ const EXPECTED: Record<FilesystemErrorCode, readonly [linux: number, darwin: num
   too_many_open_files: [23, 23],
   no_space: [28, 28],
   disk_failed: [5, 5],
+  corrupt: [5, 5],
   unreachable: [5, 5],
   interrupted: [4, 4],
   unsupported: [95, 45],

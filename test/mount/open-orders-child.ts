@@ -51,10 +51,13 @@ let files = 0;
 const { stores } = createStores(objectStore, {
   clock: systemClock,
   directReads: driver.directReads!,
-  createFile: (_path, size) =>
-    new SparseFile(join(folder, String((files += 1))), size, (error) => {
+  createFile: (_path, size) => {
+    const path = join(folder, String((files += 1)));
+    const onProblem = (error: Error) => {
       throw error;
-    }),
+    };
+    return new SparseFile({ path, size, exists: false, onProblem });
+  },
 });
 const filesystem = new ReadOnlyFilesystem(
   { objectStore, content: stores, clock: systemClock, logger: silentLogger },
@@ -128,6 +131,6 @@ process.on('message', (command: OrdersCommand) => void answered(obey(command)));
 await answered(session.prepare().then(() => session.mount().then(() => ({}))));
 await session.ended;
 filesystem.close();
-stores.close();
+await stores.close();
 objectStore.close();
 process.channel?.unref();

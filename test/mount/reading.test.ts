@@ -112,7 +112,8 @@ onEachDriver(
     const { server, mount } = await startWorld(t, { driver });
     const size = 512 * MIB;
     await server.putSynthetic(BUCKET, 'big', { size, seed: 8 });
-    const { mountpoint } = await mount(['--hedge=off']);
+    // A machine that is busy enough stalls connections, whose parts are asked for again.
+    const { mountpoint } = await mount(['--hedge=off', '--stall-timeout=50s']);
     const digest = sha256OfPattern(size, 8);
     server.counters.reset();
     const readers = Array.from({ length: 8 }, () =>
@@ -155,7 +156,7 @@ onEachDriver(
     const script = `exec 3<'${join(mountpoint, 'big')}'; dd bs=4K count=1 status=none <&3 | wc -c; sleep 1`;
     t.match((await run('sh', ['-c', script])).stdout.toString(), '4096');
     const report = await status(mountpoint);
-    t.equal(report.stores[0]?.partsInFlight, 0);
+    t.ok(report.stores.every(({ partsInFlight }) => partsInFlight === 0));
     t.ok(server.counters.bytesSent <= 2 * MIB, `${server.counters.bytesSent} bytes fetched`);
   },
 );
@@ -188,7 +189,9 @@ onEachDriver('closing the file ends its download', async (t, driver) => {
   server.faults.connectionBytesPerSecond = 8 * MIB;
   const { stdout } = await read(join(mountpoint, 'big'), 0, 32 * MIB);
   t.equal(findPatternMismatch(stdout, 12, 0), -1);
-  const quiet = await eventually(async () => (await status(mountpoint)).stores[0]?.partsInFlight === 0);
+  const quiet = await eventually(async () =>
+    (await status(mountpoint)).stores.every(({ partsInFlight }) => partsInFlight === 0),
+  );
   t.ok(quiet, 'no part is in flight after the last close');
   const fetched = (await status(mountpoint)).totals.bytesFetched;
   await eventually(() => false, 1000);

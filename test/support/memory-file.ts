@@ -3,6 +3,7 @@
  * make some of them fail. Reading bytes that were never written is an error here, unlike the zeros of a real hole.
  */
 import type { LocalFile } from '../../src/file/sparse-file.js';
+import type { ByteRange } from '../../src/runtime/range.js';
 
 export interface MemoryFileHooks {
   /** Awaited before each access; may throw what the disk would. */
@@ -15,7 +16,6 @@ export class MemoryFile implements LocalFile {
   readonly bytes: Uint8Array;
   readonly #written: Uint8Array;
   readonly #hooks: MemoryFileHooks;
-  removed = false;
 
   constructor(size: number, hooks: MemoryFileHooks = {}) {
     this.bytes = new Uint8Array(size);
@@ -30,7 +30,8 @@ export class MemoryFile implements LocalFile {
     target.set(this.bytes.subarray(offset, offset + target.length));
   }
 
-  async write(chunks: readonly Uint8Array[], offset: number): Promise<void> {
+  /** @param onWritten called when they are, as a store's file does */
+  async write(chunks: readonly Uint8Array[], offset: number, onWritten?: () => void): Promise<void> {
     await this.#hooks.step?.('write', offset);
     let at = offset;
     for (const chunk of chunks) {
@@ -38,6 +39,7 @@ export class MemoryFile implements LocalFile {
       this.#written.fill(1, at, at + chunk.length);
       at += chunk.length;
     }
+    onWritten?.();
   }
 
   lend<T>(use: (descriptor: number) => T): T {
@@ -49,13 +51,15 @@ export class MemoryFile implements LocalFile {
     throw new Error('a file in memory is not written by others');
   }
 
-  unpark(): void {}
-
-  park(): void {}
-
-  remove(): void {
-    this.removed = true;
+  /** What was punched out is as if it had never been written: reading it is an error. */
+  punch({ start, end }: ByteRange): boolean {
+    this.#written.fill(0, start, end);
+    this.bytes.fill(0, start, end);
+    return true;
   }
+
+  /** A cache in memory opens it again. */
+  async close(): Promise<void> {}
 }
 
 /** Takes any write and reads as zeros: for objects too large to hold, where only the requests matter. */
@@ -64,7 +68,9 @@ export class HoleFile implements LocalFile {
     target.fill(0);
   }
 
-  async write(): Promise<void> {}
+  async write(_chunks: readonly Uint8Array[], _offset: number, onWritten?: () => void): Promise<void> {
+    onWritten?.();
+  }
 
   lend(): never {
     throw new Error('a hole has no descriptor');
@@ -74,9 +80,9 @@ export class HoleFile implements LocalFile {
     throw new Error('a hole has no descriptor');
   }
 
-  unpark(): void {}
+  punch(): boolean {
+    return true;
+  }
 
-  park(): void {}
-
-  remove(): void {}
+  async close(): Promise<void> {}
 }

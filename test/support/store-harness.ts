@@ -10,6 +10,7 @@ import type { DownloadTarget } from '../../src/download/target.js';
 import type { ChecksumDeps } from '../../src/file/store-checksums.js';
 import type { DirectReads } from '../../src/file/direct-reads.js';
 import type { FormatProbe } from '../../src/formats/load-plan.js';
+import { SparseFile } from '../../src/file/sparse-file.js';
 import type { LocalFile } from '../../src/file/sparse-file.js';
 import { TempFileStores } from '../../src/file/temp-file-stores.js';
 import { NO_CHECKSUMS } from '../../src/object-store/object-checksums.js';
@@ -21,6 +22,8 @@ import { TransferMetrics } from '../../src/observability/metrics.js';
 import { ReadTracer } from '../../src/observability/read-trace.js';
 import { checksumFunctions } from '../../src/runtime/checksum-functions.js';
 import type { Clock } from '../../src/runtime/clock.js';
+import type { CopySource, CopyTrust, LocalCopy } from '../../src/cache/local-copy.js';
+import { MemoryCopies } from './memory-copies.js';
 import { MemoryFile } from './memory-file.js';
 import { SimulatedClock } from './simulated-clock.js';
 
@@ -38,6 +41,10 @@ export interface HarnessOptions extends Partial<DownloaderOptions> {
   readonly createProbe?: (size: number) => FormatProbe;
   readonly checksums?: Partial<ChecksumDeps>;
   readonly createFile?: (path: string, size: number) => LocalFile;
+  /** A real cache, with real files. Default: one in memory, of `cacheBytesMax`, whose files `createFile` makes. */
+  readonly copies?: CopySource;
+  /** What copies that were released before are acquired as. */
+  readonly trust?: CopyTrust;
 }
 
 const MIB = 1024 * 1024;
@@ -64,6 +71,10 @@ export function createStores(objectStore: ObjectStore, options: HarnessOptions =
       { objectStore, clock, logger, metrics, scheduler, hedgeBudget, createProbe },
       downloader,
     );
+  const createFile = options.createFile ?? ((_path: string, size: number) => new MemoryFile(size));
+  const bytesMax = options.cacheBytesMax ?? 1024 * MIB;
+  const copies = new MemoryCopies({ bytesMax, createFile, trust: options.trust });
+  const checksums = checksumDeps(objectStore, options.checksums);
   const stores = new TempFileStores(
     {
       clock,
@@ -72,16 +83,30 @@ export function createStores(objectStore: ObjectStore, options: HarnessOptions =
       reads,
       directReads: options.directReads,
       createFetcher,
-      checksums: checksumDeps(objectStore, options.checksums),
-      createFile: options.createFile ?? ((_path, size) => new MemoryFile(size)),
+      checksums,
+      verification: { functions: checksums.functions, turns: new Slots(1), logger },
+      copies: options.copies ?? copies,
+      createFile: (copy, size) => (options.copies === undefined ? copies.fileOf(copy) : realFile(copy, size)),
+      makeRoom: (bytes) => copies.free(bytes),
     },
-    {
-      directory: 'unused',
-      cacheBytesMax: options.cacheBytesMax ?? 1024 * MIB,
-      readDeadlineMs: options.readDeadlineMs ?? 60_000,
-    },
+    { expectBytesMax: bytesMax, readDeadlineMs: options.readDeadlineMs ?? 60_000 },
   );
-  return { stores, metrics, reads, scheduler, clock };
+  return { stores, copies, metrics, reads, scheduler, clock };
+}
+
+function realFile(copy: LocalCopy, size: number): SparseFile {
+  const { exists } = copy;
+  const onProblem = (error: Error) => {
+    throw error;
+  };
+  return new SparseFile({
+    get path() {
+      return copy.path;
+    },
+    size,
+    exists,
+    onProblem,
+  });
 }
 
 /** A server that keeps no checksums. */

@@ -1,0 +1,45 @@
+/** A store that another daemon's readers use through its owner: what cache/peers/ asks of one, told by TempFileStores. */
+import type { PeerStore, PeerStoreListener } from '../cache/peers/peers.js';
+import type { RangeWaiter } from './range-waiters.js';
+import type { TempFileStore } from './temp-file-store.js';
+
+/** @param onClose called once, when the follower is through with it */
+export function openForPeer(
+  store: TempFileStore,
+  listener: PeerStoreListener,
+  onClose: () => void,
+): PeerStore {
+  const waiting = new Set<RangeWaiter>();
+  let isOpen = true;
+  const endProgress = store.onProgress(() => listener.advanced());
+  void store.done.then((outcome) => {
+    if (!isOpen) return;
+    if (outcome.kind === 'completed') listener.ended('complete', 'all bytes arrived');
+    else if (outcome.kind === 'closed') listener.gaveUp('the store was closed');
+    else listener.ended(endOf(outcome.error.code), outcome.error.message);
+  });
+  return {
+    observe: (range) => store.observe(range),
+    demand: (range) => {
+      store.observe(range);
+      const waiter = store.wait(range, (outcome) => {
+        waiting.delete(waiter);
+        if (outcome.kind === 'arrived') listener.advanced();
+        else listener.failed(range, outcome.error.code, outcome.error.message);
+      });
+      waiting.add(waiter);
+    },
+    fill: () => store.fill('gently'),
+    close: () => {
+      if (!isOpen) return;
+      isOpen = false;
+      endProgress();
+      for (const waiter of waiting) waiter.withdraw();
+      onClose();
+    },
+  };
+}
+
+function endOf(code: string): 'stale' | 'corrupt' | 'failed' {
+  return code === 'stale' || code === 'corrupt' ? code : 'failed';
+}

@@ -1,0 +1,107 @@
+/**
+ * Where the bytes of one store come from that are not believed to be in its file: first what is there already and only
+ * has to be verified, then a download of this process, or of the one that fills the copy for all. To the store it is one
+ * Fetcher. Owned by TempFileStore.
+ *
+ * Promise: while a copy is being verified nothing is fetched but what a reader waits for and verification did not find.
+ */
+import type { LocalCopy } from '../cache/local-copy.js';
+import type { FillKind } from '../download/downloader.js';
+import type { DownloadTarget } from '../download/target.js';
+import type { ByteRange } from '../runtime/range.js';
+import type { LocalFile } from './sparse-file.js';
+import type { Fetcher, TempFileStoreDeps } from './store-deps.js';
+import { BlockVerifier } from './store-verification.js';
+
+/** The store, as far as its filling looks at it. */
+export interface FilledStore {
+  readonly id: string;
+  /** Bytes of `range`, found to be right, are in the file. */
+  arrived(range: ByteRange): void;
+  /** What is there is not the object. */
+  corrupted(): void;
+}
+
+export class StoreFilling implements Fetcher {
+  readonly #target: DownloadTarget;
+  readonly #fetcher: Fetcher;
+  #verifier: BlockVerifier | undefined;
+  #fill: FillKind | undefined;
+  #isClosed = false;
+
+  constructor(
+    store: FilledStore,
+    target: DownloadTarget,
+    copy: LocalCopy,
+    file: LocalFile,
+    deps: Pick<TempFileStoreDeps, 'createFetcher' | 'verification' | 'cacheMetrics'>,
+  ) {
+    this.#target = target;
+    this.#fetcher = deps.createFetcher(target);
+    if (copy.trust !== 'unverified') return;
+    const { availability, checksums } = copy.memory;
+    const { cacheMetrics } = deps;
+    const publish = (range: ByteRange) => {
+      cacheMetrics.found(range.end - range.start);
+      store.arrived(range);
+    };
+    const verifier = new BlockVerifier(
+      { id: store.id, file, availability, blocks: checksums, publish },
+      deps.verification,
+    );
+    this.#verifier = verifier;
+    verifier.start();
+    void verifier.done.then(({ blocksWrong }) => {
+      if (blocksWrong > 0) cacheMetrics.verificationFailed();
+      this.#verificationEnded(copy);
+    });
+  }
+
+  /** Settles when the file holds nothing that only waits to be verified. */
+  async verified(): Promise<void> {
+    await this.#verifier?.done;
+  }
+
+  get partsInFlight(): number {
+    return this.#fetcher.partsInFlight;
+  }
+
+  get bytesInFlight(): number {
+    return this.#fetcher.bytesInFlight;
+  }
+
+  observe(range: ByteRange): void {
+    if (this.#verifier === undefined) this.#fetcher.observe(range);
+  }
+
+  demand(range: ByteRange): void {
+    if (this.#verifier === undefined) return this.#fetcher.demand(range);
+    void this.#verifier.need(range).then(() => {
+      if (this.#target.wanted(range)) this.#fetcher.demand(range);
+    });
+  }
+
+  fill(kind: FillKind): void {
+    this.#fill = kind;
+    if (this.#verifier === undefined) this.#fetcher.fill(kind);
+  }
+
+  /** Ends fetching; verification goes on. */
+  stop(): void {
+    this.#fill = undefined;
+    this.#fetcher.stop();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.stop();
+    this.#verifier?.stop();
+  }
+
+  #verificationEnded(copy: LocalCopy): void {
+    if (this.#isClosed) return;
+    this.#verifier = undefined;
+    copy.verified();
+    if (this.#fill !== undefined) this.#fetcher.fill(this.#fill);
+  }
+}

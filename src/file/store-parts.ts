@@ -1,0 +1,53 @@
+/**
+ * What a TempFileStore is put together from, and how the parts know each other: its local file, the room for it on the
+ * disk, what fills it, and what compares it with the object.
+ */
+import type { LocalCopy } from '../cache/local-copy.js';
+import type { RangeWaiters } from './range-waiters.js';
+import type { LocalFile } from './sparse-file.js';
+import { StoreChecksums } from './store-checksums.js';
+import type { TempFileStoreDeps } from './store-deps.js';
+import { StoreFile } from './store-file.js';
+import { StoreFilling } from './store-filling.js';
+import type { FilledStore } from './store-filling.js';
+import { StoreRoom } from './store-room.js';
+import { StoreTarget } from './store-target.js';
+import type { TargetedStore } from './store-target.js';
+
+export interface StoreParts {
+  readonly file: LocalFile;
+  readonly storeFile: StoreFile;
+  readonly room: StoreRoom;
+  readonly target: StoreTarget;
+  readonly filling: StoreFilling;
+  readonly checksums: StoreChecksums;
+}
+
+export function assembleParts(
+  store: TargetedStore & FilledStore,
+  copy: LocalCopy,
+  deps: TempFileStoreDeps,
+  waiters: RangeWaiters,
+): StoreParts {
+  const { id, version, availability } = store;
+  const { logger } = deps;
+  const file = deps.createFile(copy, version.size);
+  const room: StoreRoom = new StoreRoom(store, {
+    copy,
+    logger,
+    bytesInFlight: () => filling.bytesInFlight,
+    isInUse: (range) => waiters.wants(range) || storeFile.isBeingWritten(range),
+    punch: (range) => file.punch(range),
+  });
+  const makeRoom = (bytes: number) => deps.makeRoom(bytes) || room.free(bytes);
+  const storeFile: StoreFile = new StoreFile(version, file, { makeRoom });
+  const target = new StoreTarget(store, { copy, storeFile, room, waiters, logger });
+  const filling = new StoreFilling(store, target, copy, file, deps);
+  const resultBefore = copy.trust === 'unverified' ? undefined : copy.verdict;
+  const blocks = copy.memory.checksums;
+  const checksums = new StoreChecksums({ id, version, availability, blocks, resultBefore }, file, {
+    ...deps,
+    onCorrupt: () => store.corrupted(),
+  });
+  return { file, storeFile, room, target, filling, checksums };
+}

@@ -1,0 +1,62 @@
+/**
+ * Has one store fetch all of its object and waits for it, as `warm` and `pin` do: at the priority of prefetch, so that
+ * readers go first, and as long as it gets on at all.
+ */
+import type { Clock } from '../runtime/clock.js';
+import { Deferred } from '../runtime/deferred.js';
+import { ContentError } from './content.js';
+import type { FillOptions } from './content.js';
+import type { RangeWaiter, SettleWait, WaitOutcome } from './range-waiters.js';
+import { abortedError } from './store-state.js';
+import type { StoreProgress } from './temp-file-store.js';
+
+/** The store, as far as filling it looks at it. */
+export interface FillableStore {
+  readonly version: { readonly key: string; readonly size: number };
+  /** Why nothing came lately, as far as that is known. */
+  readonly delayReason: string | undefined;
+  /** Makes sure that all of it may lie in the cache, and fetches it. False: there is no room. */
+  beginWhole(): boolean;
+  /** Waits for all of it; settles at once when it is there, or cannot come. */
+  waitForWhole(settle: SettleWait): RangeWaiter;
+  onProgress(listener: (progress: StoreProgress) => void): () => void;
+  /** Settles when the complete copy was compared. @throws ContentError corrupt */
+  compared(): Promise<void>;
+}
+
+/** @param idleMsMax gives up when nothing arrived for this long. @throws ContentError */
+export async function fillWhole(
+  store: FillableStore,
+  { signal, onProgress }: FillOptions,
+  clock: Clock,
+  idleMsMax: number,
+): Promise<void> {
+  const { key, size } = store.version;
+  if (!store.beginWhole()) {
+    throw new ContentError(
+      'no_space',
+      `the cache has no room for ${key} (${size} bytes): raise --cache-bytes-max, or unpin or evict something`,
+    );
+  }
+  const settled = new Deferred<WaitOutcome>();
+  const waiter = store.waitForWhole((outcome) => settled.resolve(outcome));
+  const giveUp = () => {
+    const reason = store.delayReason ?? 'no answer yet';
+    waiter.giveUp(new ContentError('deadline', `nothing of ${key} arrived for ${idleMsMax} ms (${reason})`));
+  };
+  let cancel = clock.after(idleMsMax, giveUp);
+  const endProgress = store.onProgress(({ arrivedBytes }) => {
+    cancel();
+    cancel = clock.after(idleMsMax, giveUp);
+    onProgress?.(arrivedBytes);
+  });
+  const onAbort = () => waiter.giveUp(abortedError());
+  signal.addEventListener('abort', onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  const outcome = await settled.promise;
+  cancel();
+  endProgress();
+  signal.removeEventListener('abort', onAbort);
+  if (outcome.kind === 'failed') throw outcome.error;
+  await store.compared();
+}
