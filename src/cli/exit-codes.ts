@@ -30,7 +30,7 @@ export const EXIT_CODE_MEANINGS: readonly (readonly [code: number, meaning: stri
   [EXIT.bucket, 'no such bucket, or not in a region that can be reached'],
   [EXIT.endpoint, 'the S3 server cannot be reached or does not answer as one'],
   [EXIT.notMounted, 'nothing is mounted there'],
-  [EXIT.busy, 'the mount is in use'],
+  [EXIT.busy, 'the mount is in use, or the directory by a worker that shares it with nobody'],
   [EXIT.incomplete, 'not everything that was asked for is there; the messages say what is missing'],
 ];
 

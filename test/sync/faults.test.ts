@@ -109,6 +109,24 @@ t.test('an interrupted file of another version, or of another length, is not res
   t.ok(readFileSync(world.path('replaced')).equals(pattern(12 * MIB, 5)));
 });
 
+t.test(
+  'what is left of an object that is not there any more is cleared away, and nothing else',
+  async (t) => {
+    const world = await useSyncWorld(t);
+    await world.put('a/going', pattern(12 * MIB, 1));
+    await world.put('a/staying', 'a');
+    await world.put('b/other', 'b');
+    await interrupt(world, 'a/going', 6 * MIB, { prefix: 'a/', concurrency: 1 });
+    const parts = leftIn(world.dir).filter((name) => name.startsWith('parts/'));
+    t.equal(parts.length, 2, 'a part and its map');
+    await world.sync({ prefix: 'b/' });
+    t.strictSame(leftIn(world.dir), parts, 'another prefix has nothing to do with it');
+    await world.server.deleteObject(BUCKET, 'a/going');
+    await world.sync({ prefix: 'a/' });
+    t.strictSame(leftIn(world.dir), []);
+  },
+);
+
 t.test('a byte that is wrong in flight is found, and the object is fetched again', async (t) => {
   const world = await useSyncWorld(t);
   const body = pattern(5 * MIB, 6);

@@ -46,6 +46,15 @@ t.test('a prefix becomes a directory, with contents, times and empty files', asy
   t.strictSame(leftIn(world.dir), [], 'nothing but the state is left');
 });
 
+t.test('all connections have a part of a large object', async (t) => {
+  const world = await useSyncWorld(t);
+  await world.put('large', pattern(24 * MIB, 1));
+  // Of eight connections two are for listings and HEADs.
+  await world.sync({ connectionsMax: 8, partBytesMax: 16 * MIB });
+  const parts = world.server.counters.gets(BUCKET, 'large').map(({ start, end }) => (end - start) / MIB);
+  t.strictSame(parts, [4, 4, 4, 4, 4, 4]);
+});
+
 t.test('what is good is skipped without a request for it', async (t) => {
   const world = await useSyncWorld(t);
   await world.put('a', 'a');
