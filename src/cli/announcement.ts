@@ -11,7 +11,7 @@ export function announcement(config: MountConfig, report: StatusReport): string[
     `  driver  ${driver.name}, reads of up to ${formatBytes(driver.readBytesMax)}${driver.passthrough ? ', passthrough' : ''}`,
     ...(driver.note === null ? [] : [`          slower than need be: ${driver.note}`]),
     `  access  ${access(config)}`,
-    `  cache   ${cache.directory}, at most ${formatBytes(cache.bytesMax)} of objects nobody has open`,
+    `  cache   ${cache.directory}, at most ${formatBytes(cache.bytesMax)}`,
     `  log     ${report.logFile ?? 'standard error'}`,
     `To end it: sluice unmount ${report.mountpoint}`,
   ].map(printable);
