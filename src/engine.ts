@@ -70,12 +70,15 @@ export interface Engine {
 /** Of the cache, a window may take one of so many parts. */
 const WINDOW_SHARE = 4;
 
+/** Of the connections for HEADs and listings, those that are left to the lookups of names. */
+const LOOKUP_CONNECTIONS = 2;
+
 /** Starts nothing. */
 export function buildEngine(config: EngineConfig, deps: EngineDeps): Engine {
   const { clock, logger, metrics, reads, directReads, objectStore, cache } = deps;
   const addon = nativeAddonIfAny();
   const functions = checksumFunctions(addon);
-  const connectionsMax = splitConnections(config.connectionsMax).data;
+  const { data: connectionsMax, control } = splitConnections(config.connectionsMax);
   const scheduler = new PartScheduler({ clock }, { connectionsMax });
   const hedgeBudget = config.hedge ? new HedgeBudget() : undefined;
   // A window ahead of one reader leaves room in the cache for what it has not read yet, and for others.
@@ -111,7 +114,7 @@ export function buildEngine(config: EngineConfig, deps: EngineDeps): Engine {
         functions,
         server: objectStore,
         verify: config.verify,
-        asking: new Slots(1),
+        asking: new Slots(Math.max(1, control - LOOKUP_CONNECTIONS)),
         summing: new Slots(1),
       },
       verification: {

@@ -6,7 +6,7 @@
  */
 import { join } from 'node:path';
 import type { MountConfig } from './config/mount-config.js';
-import { Cache } from './cache/cache.js';
+import type { Cache } from './cache/cache.js';
 import { CacheDirectoryError } from './cache/directory-check.js';
 import { PrivateCopies } from './cache/private-copy.js';
 import { buildEngine } from './engine.js';
@@ -16,10 +16,10 @@ import { ReadOnlyFilesystem } from './filesystem/read-only-filesystem.js';
 import { chooseDriver } from './fuse/drivers.js';
 import type { Session } from './fuse/session.js';
 import { MountError } from './fuse/session.js';
-import { nativeAddonIfAny } from './native.js';
 import { createS3ObjectStore } from './object-store/s3-object-store.js';
 import type { S3ObjectStore } from './object-store/s3-object-store.js';
 import type { ObjectStore } from './object-store/object-store.js';
+import type { ControlCall } from './observability/control.js';
 import { silentLogger } from './observability/logger.js';
 import type { Logger } from './observability/logger.js';
 import { TransferMetrics } from './observability/metrics.js';
@@ -27,7 +27,10 @@ import { ReadTracer } from './observability/read-trace.js';
 import { STATUS_SCHEMA } from './observability/status-report.js';
 import type { StatusReport } from './observability/status-report.js';
 import type { Clock } from './runtime/clock.js';
+import { engineCache, openCache } from './open-engine.js';
 import { Rehearsal } from './rehearsal.js';
+import { parseRequest } from './requests/parse.js';
+import { serveRequest } from './requests/serve.js';
 import { sluiceVersion } from './runtime/version.js';
 
 /** Opened before anybody asks: for the first bytes of a file, and of the one that it refers to. */
@@ -39,6 +42,8 @@ export interface MountedBucket {
   /** Settles when the mount is gone, whoever removed it, and everything below it is torn down. Never rejects. */
   readonly ended: Promise<void>;
   status(): StatusReport;
+  /** Serves a request about the mounted objects. @throws RequestError or ObjectStoreError, for who asked */
+  handle(request: unknown, call: ControlCall): Promise<void>;
   /** @throws MountError when the kernel keeps the mount */
   unmount(options: { readonly force: boolean }): Promise<void>;
 }
@@ -56,7 +61,7 @@ export interface MountDeps {
  */
 export async function mountBucket(config: MountConfig, deps: MountDeps): Promise<MountedBucket> {
   const metrics = new TransferMetrics(deps.clock);
-  const cache = await openCache(config, deps, metrics);
+  const cache = await openMountCache(config, deps, metrics);
   let objectStore: S3ObjectStore | undefined;
   let layers: Layers | undefined;
   let rehearsal: Rehearsal | undefined;
@@ -107,28 +112,14 @@ async function takeDown({ cache, objectStore, layers, rehearsal }: Rising, logge
   }
 }
 
-async function openCache(config: MountConfig, { clock, logger }: MountDeps, metrics: TransferMetrics) {
+async function openMountCache(config: MountConfig, deps: MountDeps, metrics: TransferMetrics) {
   try {
-    return await Cache.open(
-      config.cacheDir,
-      { bytesMax: config.cacheBytesMax, freeBytesMin: config.cacheFreeBytesMin },
-      { clock, logger, metrics: metrics.cache, addon: nativeAddonIfAny() },
-    );
+    return await openCache(config, deps, metrics);
   } catch (error) {
     if (error instanceof CacheDirectoryError)
       throw new MountError('cache_dir_unusable', error.message, error);
     throw error;
   }
-}
-
-function engineCache(cache: Cache): EngineCache {
-  return {
-    bytesMax: cache.bytesMax,
-    owner: { id: cache.ownerId, folder: cache.ownersFolder },
-    acquire: (version) => cache.acquire(version),
-    free: (bytes) => cache.free(bytes),
-    close: () => cache.close(),
-  };
 }
 
 interface Layers {
@@ -206,6 +197,15 @@ function serve(config: MountConfig, { clock, logger }: MountDeps, standing: Stan
   return {
     ended,
     unmount: (options) => session.unmount(options),
+    handle: (request, call) => {
+      const { stores } = layers.engine;
+      const fill: typeof stores.fill = (version, options) => stores.fill(version, options);
+      return serveRequest(
+        parseRequest(request, config.prefix),
+        { bucket: objectStore, fill, cache, clock },
+        call,
+      );
+    },
     status: () => ({
       schema: STATUS_SCHEMA,
       version: sluiceVersion(),

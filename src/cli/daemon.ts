@@ -5,16 +5,18 @@
  */
 import type { MountConfig } from '../config/mount-config.js';
 import type { MountedBucket } from '../mount.js';
+import type { ControlCall } from '../observability/control.js';
 import { openLogFile, standardError } from '../observability/log-destination.js';
 import type { LogDestination } from '../observability/log-destination.js';
 import { createLogger } from '../observability/logger.js';
 import type { Logger } from '../observability/logger.js';
 import type { StatusReport } from '../observability/status-report.js';
 import { startStatusServer } from '../observability/status-server.js';
+import type { Message } from '../requests/messages.js';
 import { asError } from '../runtime/assert.js';
 import { sleep, systemClock } from '../runtime/clock.js';
 import type { Clock } from '../runtime/clock.js';
-import { EXIT } from './exit-codes.js';
+import { EXIT, exitCodeOf } from './exit-codes.js';
 import { printError } from './output.js';
 import { StopRequests } from './stop-requests.js';
 import type { StopReason } from './stop-requests.js';
@@ -112,10 +114,25 @@ async function startStatus(config: MountConfig, mounted: MountedBucket) {
       pid: process.pid,
       place: { environment: process.env, uid: process.getuid?.() ?? 0 },
       report: () => mounted.status(),
+      handle: (request, call) => handle(mounted, request, call),
     });
   } catch (error) {
     await mounted.unmount({ force: true });
     throw error;
+  }
+}
+
+/** What goes wrong is for the one who asked. Never rejects. */
+async function handle(mounted: MountedBucket, request: unknown, call: ControlCall): Promise<void> {
+  try {
+    await mounted.handle(request, call);
+  } catch (error) {
+    const refused: Message = {
+      event: 'refused',
+      message: asError(error).message,
+      exitCode: exitCodeOf(error),
+    };
+    await call.send(refused);
   }
 }
 

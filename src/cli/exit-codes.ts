@@ -1,10 +1,12 @@
 /**
  * What the exit code of `sluice` means: the one table, shown by --help, and the mapping from errors to it.
  */
+import { CacheDirectoryError } from '../cache/directory-check.js';
 import { ConfigError } from '../config/config-error.js';
 import { MountError } from '../fuse/session.js';
 import { ObjectStoreError } from '../object-store/errors.js';
 import type { ObjectStoreErrorCode } from '../object-store/errors.js';
+import { RequestError } from '../requests/messages.js';
 import { LogFileError } from '../observability/log-destination.js';
 import { StatusSocketError } from '../observability/status-socket.js';
 
@@ -30,7 +32,7 @@ export const EXIT_CODE_MEANINGS: readonly (readonly [code: number, meaning: stri
   [EXIT.bucket, 'no such bucket, or not in a region that can be reached'],
   [EXIT.endpoint, 'the S3 server cannot be reached or does not answer as one'],
   [EXIT.notMounted, 'nothing is mounted there'],
-  [EXIT.busy, 'the mount is in use, or the directory by a worker that shares it with nobody'],
+  [EXIT.busy, 'the mount is in use'],
   [EXIT.incomplete, 'not everything that was asked for is there; the messages say what is missing'],
 ];
 
@@ -62,11 +64,11 @@ const OBJECT_STORE_EXITS: Readonly<Record<ObjectStoreErrorCode, number>> = {
 };
 
 /** Something on this machine that the mount needs. */
-const LOCAL_ERRORS = [MountError, LogFileError, StatusSocketError];
+const LOCAL_ERRORS = [MountError, CacheDirectoryError, LogFileError, StatusSocketError];
 
 export function exitCodeOf(error: unknown): number {
   if (error instanceof CommandError) return error.exitCode;
-  if (error instanceof ConfigError) return EXIT.usage;
+  if (error instanceof ConfigError || error instanceof RequestError) return EXIT.usage;
   if (LOCAL_ERRORS.some((kind) => error instanceof kind)) return EXIT.mount;
   if (error instanceof ObjectStoreError) return OBJECT_STORE_EXITS[error.code];
   return EXIT.unexpected;

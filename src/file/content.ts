@@ -18,7 +18,7 @@ export interface ContentSource {
 export interface FillOptions {
   /** Ends the wait; what arrived stays. */
   readonly signal: AbortSignal;
-  /** Told the bytes that are there, after every advance. */
+  /** Told the bytes that are there, at the beginning and after every advance. */
   readonly onProgress?: ((arrivedBytes: number) => void) | undefined;
 }
 

@@ -43,8 +43,8 @@ export type VerifyMode =
 export interface ChecksumDeps extends VerificationMeans {
   readonly verify: VerifyMode;
   /**
-   * One store asks at a time, so that thousands of small files leave the connections to lookups; and one is summed at a
-   * time, since the disk would serve two no faster.
+   * A few stores ask at a time, so that thousands of small files leave connections to lookups; and one is summed at a time,
+   * since the disk would serve two no faster.
    */
   readonly asking: Slots;
   readonly summing: Slots;

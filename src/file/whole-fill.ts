@@ -13,6 +13,7 @@ import type { StoreProgress } from './temp-file-store.js';
 /** The store, as far as filling it looks at it. */
 export interface FillableStore {
   readonly version: { readonly key: string; readonly size: number };
+  readonly availability: { readonly arrivedBytes: number };
   /** Why nothing came lately, as far as that is known. */
   readonly delayReason: string | undefined;
   /** Makes sure that all of it may lie in the cache, and fetches it. False: there is no room. */
@@ -38,6 +39,7 @@ export async function fillWhole(
       `the cache has no room for ${key} (${size} bytes): raise --cache-bytes-max, or unpin or evict something`,
     );
   }
+  onProgress?.(store.availability.arrivedBytes);
   const settled = new Deferred<WaitOutcome>();
   const waiter = store.waitForWhole((outcome) => settled.resolve(outcome));
   const giveUp = () => {

@@ -1,16 +1,20 @@
 /**
  * The daemon's side of `sluice status`: answers the line `status` with one line of JSON, the StatusReport, and closes.
+ * Any other line is a request for its handler (control.ts).
  * Started by the mount command once the mount answers, closed when the mount is gone; its end means "gone".
  */
 import { chmodSync, renameSync, rmdirSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
 import { basename, dirname, join } from 'node:path';
+import { REQUEST_BYTES_MAX, serveCall } from './control.js';
+import type { ControlHandler } from './control.js';
 import type { StatusReport } from './status-report.js';
 import { newSocketPath } from './status-socket.js';
 import type { SocketPlace } from './status-socket.js';
 
-const REQUEST_BYTES_MAX = 1024;
+/** `status`, or nonsense. */
+const WORD_BYTES_MAX = 1024;
 /** More clients than people look at one mount; a script that leaks connections is turned away. */
 const CLIENTS_MAX = 32;
 /** A client that connected and asks nothing, or reads nothing, is let go. */
@@ -22,6 +26,7 @@ export interface StatusServerOptions {
   readonly place: SocketPlace;
   /** Called for each request; must not touch the mount. */
   readonly report: () => StatusReport;
+  readonly handle: ControlHandler;
 }
 
 export interface StatusServer {
@@ -36,7 +41,7 @@ export async function startStatusServer(options: StatusServerOptions): Promise<S
   const server = createServer((client) => {
     clients.add(client);
     client.once('close', () => clients.delete(client));
-    answer(client, options.report);
+    answer(client, options);
   });
   server.maxConnections = CLIENTS_MAX;
   const path = await listenPrivately(server, options);
@@ -83,18 +88,20 @@ function listen(server: Server, path: string): Promise<void> {
   });
 }
 
-function answer(client: Socket, report: () => StatusReport): void {
+function answer(client: Socket, { report, handle }: StatusServerOptions): void {
   let request = '';
   client.setEncoding('utf8');
   client.setTimeout(CLIENT_IDLE_MS_MAX, () => client.destroy());
   client.on('error', () => client.destroy());
   client.on('data', (text: string) => {
     request += text;
-    const [line, rest] = request.split('\n', 2);
-    if (rest === undefined && request.length <= REQUEST_BYTES_MAX) return;
+    const bytesMax = request.startsWith('{') ? REQUEST_BYTES_MAX : WORD_BYTES_MAX;
+    if (!text.includes('\n') && request.length <= bytesMax) return;
     client.removeAllListeners('data');
-    const reply = line === 'status' ? report() : { error: 'expected the request "status"' };
-    client.end(`${JSON.stringify(reply)}\n`);
+    const [line = ''] = request.split('\n', 1);
+    if (line === 'status') client.end(`${JSON.stringify(report())}\n`);
+    // What comes after the request is read, and forgotten, so that the client's end is noticed.
+    else void serveCall(client.resume(), line, handle);
   });
 }
 

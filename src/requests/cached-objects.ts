@@ -1,15 +1,16 @@
-/** What warm and pin need of the cache, whatever keeps it: implemented by cache/cache.ts. */
+/** What warm and pin need of the cache: cache/cache.ts has it. */
 import type { ObjectVersion } from '../object-store/object-store.js';
 
-export interface CachedObject extends ObjectVersion {
-  /** Of its copy. */
-  readonly id: number;
+/** A copy of this version is in the cache, or expected there. */
+export interface CachedVersion {
+  readonly version: ObjectVersion;
 }
 
 /** Everything that is given must hold. */
-export interface CachedObjectFilter {
+export interface CachedVersionFilter {
   readonly endpoint?: string | undefined;
   readonly bucket?: string | undefined;
+  readonly key?: string | undefined;
   readonly pinned?: boolean | undefined;
   readonly state?: 'complete' | undefined;
 }
@@ -17,9 +18,9 @@ export interface CachedObjectFilter {
 export interface PinnableCache {
   /** The budget. */
   readonly bytesMax: number;
-  list(filter: CachedObjectFilter): readonly CachedObject[];
+  list(filter: CachedVersionFilter): readonly CachedVersion[];
   /** Its copy is never evicted from now on; one that is not there yet is expected. */
   pin(version: ObjectVersion): void;
-  /** False when it was not pinned any more. */
-  unpin(id: number): boolean;
+  /** Returns what was pinned. */
+  unpin(filter: CachedVersionFilter): readonly CachedVersion[];
 }

@@ -5,7 +5,7 @@
 import { formatBytes } from '../runtime/units.js';
 import { versionIdentity } from '../object-store/object-store.js';
 import type { ObjectVersion } from '../object-store/object-store.js';
-import type { CachedObject, PinnableCache } from './cached-objects.js';
+import type { PinnableCache } from './cached-objects.js';
 import { RequestError } from './messages.js';
 import type { Selection } from './messages.js';
 import { selects } from './select.js';
@@ -13,7 +13,7 @@ import { selects } from './select.js';
 /** @throws RequestError when they do not fit: nothing is pinned then */
 export function pinAll(versions: readonly ObjectVersion[], cache: PinnableCache): void {
   const sizes = new Map<string, number>();
-  const before = cache.list({ pinned: true });
+  const before = cache.list({ pinned: true }).map(({ version }) => version);
   for (const version of [...before, ...versions]) sizes.set(versionIdentity(version), version.size);
   const bytes = sum([...sizes.values()]);
   if (bytes > cache.bytesMax) {
@@ -27,7 +27,7 @@ export function pinAll(versions: readonly ObjectVersion[], cache: PinnableCache)
 }
 
 export interface Unpinned {
-  readonly objects: readonly CachedObject[];
+  readonly versions: readonly ObjectVersion[];
   /** Those that no pinned object matches. */
   readonly unmatched: readonly Selection[];
 }
@@ -38,15 +38,14 @@ export function unpinAll(
   { endpoint, bucket }: Pick<ObjectVersion, 'endpoint' | 'bucket'>,
   cache: PinnableCache,
 ): Unpinned {
-  const pinned = cache.list({ endpoint, bucket, pinned: true });
-  const matching = selections.map((selection) => {
-    const isSelected = selects(selection);
-    return { selection, objects: pinned.filter(({ key }) => isSelected(key)) };
-  });
-  const selected = new Set(matching.flatMap(({ objects }) => objects));
+  const pinned = cache.list({ endpoint, bucket, pinned: true }).map(({ version }) => version.key);
+  const matching = selections.map((selection) => ({ selection, keys: pinned.filter(selects(selection)) }));
+  const keys = new Set(matching.flatMap((match) => match.keys));
   return {
-    objects: [...selected].filter(({ id }) => cache.unpin(id)),
-    unmatched: matching.filter(({ objects }) => objects.length === 0).map(({ selection }) => selection),
+    versions: [...keys]
+      .flatMap((key) => cache.unpin({ endpoint, bucket, key }))
+      .map(({ version }) => version),
+    unmatched: matching.filter((match) => match.keys.length === 0).map(({ selection }) => selection),
   };
 }
 

@@ -93,12 +93,12 @@ class Service {
   }
 
   async unpin({ selections }: UnpinRequest): Promise<void> {
-    const { objects, unmatched } = unpinAll(selections, this.#deps.bucket, this.#deps.cache);
+    const { versions, unmatched } = unpinAll(selections, this.#deps.bucket, this.#deps.cache);
     for (const selection of unmatched) await this.#unmatched(selection);
-    this.#tally.unpinned(objects.length);
-    for (const object of objects) {
-      this.#tally.found(object);
-      await this.#call.send({ event: 'unpinned', key: object.key, size: object.size });
+    this.#tally.unpinned(versions.length);
+    for (const { key, size } of versions) {
+      this.#tally.found({ size });
+      await this.#call.send({ event: 'unpinned', key, size });
     }
   }
 

@@ -3,6 +3,7 @@
  * a look; so a run that was interrupted is continued by the same one again. Serves `warm`, and the filling half of `pin`.
  */
 import type { Clock } from '../runtime/clock.js';
+import { createAborter } from '../runtime/aborter.js';
 import { asError } from '../runtime/assert.js';
 import { ContentError } from '../file/content.js';
 import { versionIdentity } from '../object-store/object-store.js';
@@ -61,19 +62,22 @@ export class WarmRun {
    * @throws ObjectStoreError, RequestError: what the source threw; nothing is under way any more then
    */
   async run(filesAtOnceMax: number): Promise<void> {
-    const failed = new AbortController();
-    const signal = AbortSignal.any([this.#deps.signal, failed.signal]);
+    const stopping = createAborter();
+    const stop = () => stopping.abort();
+    this.#deps.signal.addEventListener('abort', stop, { once: true });
+    if (this.#deps.signal.aborted) stop();
     const work = async () => {
       try {
-        await this.#work(signal);
+        await this.#work(stopping.signal);
       } catch (error) {
-        failed.abort();
+        stop();
         throw error;
       }
     };
     const cancelTimer = this.#tellNowAndThen();
     const ends = await Promise.allSettled(Array.from({ length: filesAtOnceMax }, work));
     cancelTimer();
+    this.#deps.signal.removeEventListener('abort', stop);
     for (const end of ends) if (end.status === 'rejected') throw asError(end.reason);
     this.#tally.lost(this.#done.size - this.#stillThere());
   }
@@ -82,7 +86,7 @@ export class WarmRun {
   #stillThere(): number {
     const { endpoint, bucket } = this.#deps.bucket;
     const complete = this.#deps.cache.list({ endpoint, bucket, state: 'complete' });
-    return complete.filter((object) => this.#done.has(versionIdentity(object))).length;
+    return complete.filter(({ version }) => this.#done.has(versionIdentity(version))).length;
   }
 
   async #work(signal: AbortSignal): Promise<void> {

@@ -35,6 +35,7 @@ const mountBucket: MountBucket = async (config, { logger }) => {
   return {
     ended: gone.promise,
     status: () => exampleReport({ mountpoint: config.mountpoint, pid: process.pid }),
+    handle: async (request, { send }) => send({ event: 'end', request }),
     unmount: async ({ force }) => {
       logger.info({ force }, 'fake unmount');
       if (behaviour !== 'hangs' || force) gone.resolve();

@@ -2,7 +2,7 @@
 import { ContentError } from '../../src/file/content.js';
 import { versionIdentity } from '../../src/object-store/object-store.js';
 import type { ObjectVersion } from '../../src/object-store/object-store.js';
-import type { CachedObject, CachedObjectFilter, PinnableCache } from '../../src/requests/cached-objects.js';
+import type { CachedVersionFilter, PinnableCache } from '../../src/requests/cached-objects.js';
 import type { BucketRequest, FileMessage, Message } from '../../src/requests/messages.js';
 import { serveRequest } from '../../src/requests/serve.js';
 import type { Fill } from '../../src/requests/warm-run.js';
@@ -11,7 +11,7 @@ import { MemoryObjectStore } from '../support/memory-object-store.js';
 import { SimulatedClock } from '../support/simulated-clock.js';
 
 interface Kept {
-  readonly object: CachedObject;
+  readonly version: ObjectVersion;
   complete: boolean;
   pinned: boolean;
 }
@@ -24,24 +24,23 @@ export class RememberingCache implements PinnableCache {
     this.bytesMax = bytesMax;
   }
 
-  list({ endpoint, bucket, pinned, state }: CachedObjectFilter): CachedObject[] {
+  list({ endpoint, bucket, key, pinned, state }: CachedVersionFilter): Kept[] {
     return [...this.#kept.values()]
       .filter((kept) => pinned === undefined || kept.pinned === pinned)
       .filter((kept) => state === undefined || kept.complete)
-      .map(({ object }) => object)
-      .filter((object) => endpoint === undefined || object.endpoint === endpoint)
-      .filter((object) => bucket === undefined || object.bucket === bucket);
+      .filter(({ version }) => endpoint === undefined || version.endpoint === endpoint)
+      .filter(({ version }) => bucket === undefined || version.bucket === bucket)
+      .filter(({ version }) => key === undefined || version.key === key);
   }
 
   pin(version: ObjectVersion): void {
     this.#of(version).pinned = true;
   }
 
-  unpin(id: number): boolean {
-    const kept = [...this.#kept.values()].find(({ object }) => object.id === id);
-    if (kept?.pinned !== true) return false;
-    kept.pinned = false;
-    return true;
+  unpin(filter: CachedVersionFilter): Kept[] {
+    const pinned = this.list({ ...filter, pinned: true });
+    for (const kept of pinned) kept.pinned = false;
+    return pinned;
   }
 
   has(version: ObjectVersion): boolean {
@@ -53,17 +52,16 @@ export class RememberingCache implements PinnableCache {
   }
 
   evict(key: string): void {
-    for (const [identity, { object }] of this.#kept) if (object.key === key) this.#kept.delete(identity);
+    for (const [identity, { version }] of this.#kept) if (version.key === key) this.#kept.delete(identity);
   }
 
   get pinnedKeys(): string[] {
-    return this.list({ pinned: true }).map(({ key }) => key);
+    return this.list({ pinned: true }).map(({ version }) => version.key);
   }
 
   #of(version: ObjectVersion): Kept {
     const identity = versionIdentity(version);
-    const object = { ...version, id: this.#kept.size + 1 };
-    const kept = this.#kept.get(identity) ?? { object, complete: false, pinned: false };
+    const kept = this.#kept.get(identity) ?? { version, complete: false, pinned: false };
     this.#kept.set(identity, kept);
     return kept;
   }
