@@ -8,6 +8,7 @@ Examples:
   sluice mount s3://models/llama /mnt/llama          only the keys below llama/
   sluice mount --endpoint-url http://10.0.0.5:9000 --force-path-style s3://data /mnt/data
   sluice status                                      what is mounted, and what it is fetching
+  sluice warm /mnt/models/llama                      fetch it before anybody opens it
   sluice unmount /mnt/models
   sluice sync s3://models/llama /srv/llama           plain files, where nothing can be mounted
 
@@ -54,3 +55,27 @@ Examples:
   sluice sync s3://models/llama /srv/llama
   sluice sync --delete --exclude '*.bin' s3://models/llama /srv/llama
   sluice sync --json --concurrency 64 s3://data/tiles /srv/tiles`;
+export const NAMES_HELP = `
+A name stands for the object of that name and for all that lies below it. One that nothing has is taken as a pattern:
+* and ? stay within a part of the path, ** does not, [a-z] and {a,b} as in a shell. Quote it, or the shell expands it.
+The lines of a list mean themselves; one that ends in / is a directory.
+
+A PATH lies in a mount, whose daemon does the work with the options it was mounted with. So does a daemon that has
+mounted what an s3:// URL names; else this command does it, with the options below, in the same cache directory.
+Ctrl-C ends it; what has arrived stays, and the same command goes on from there.
+
+Examples:
+  sluice COMMAND /mnt/models/llama-8b
+  sluice COMMAND '/mnt/models/**/*.safetensors'
+  sluice COMMAND --list keys.txt s3://models/llama
+  sluice COMMAND --endpoint-url http://10.0.0.5:9000 --force-path-style s3://data/2024/`;
+
+export const CACHE_HELP = `
+Examples:
+  sluice cache ls
+  sluice cache ls --json s3://models/llama/
+  sluice cache stats --cache-dir /nvme/sluice
+  sluice cache evict --bytes 50GiB
+  sluice cache evict 's3://models/**/*.tmp'
+
+"sluice cache COMMAND --help" explains each.`;

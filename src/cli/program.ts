@@ -9,6 +9,7 @@ import { EXIT, exitCodeOf } from './exit-codes.js';
 import { MOUNT_HELP, PROGRAM_HELP, SYNC_HELP } from './help-text.js';
 import { mountOptions, transferOptions } from './mount-options.js';
 import { printError } from './output.js';
+import { addCacheCommands } from './program-cache.js';
 import type { ServeS3Arguments } from './serve-s3.js';
 import type { SyncArguments } from './sync.js';
 
@@ -43,6 +44,7 @@ function buildProgram(done: Done): Command {
   addUnmount(program, done);
   addStatus(program, done);
   addSync(program, done);
+  addCacheCommands(program, done);
   addDemo(program, done);
   addServeS3(program, done);
   addDaemon(program, done);
