@@ -48,6 +48,8 @@ export interface CacheOptions {
   /** See BudgetOptions. */
   readonly bytesMax: number | undefined;
   readonly freeBytesMin: number | undefined;
+  /** Nothing is to be filled: the disk may be full already. */
+  readonly fillsNothing?: boolean | undefined;
 }
 
 /** Less free space than this cannot hold the parts in flight (16 connections × 2 MiB) and a few headers. */
@@ -74,7 +76,7 @@ export class Cache implements CopySource {
       reconcile(opened, { files, logger: deps.logger });
       cache.#sweep();
       cache.#budget.fit();
-      cache.#checkSpace(directory);
+      if (options.fillsNothing !== true) cache.#checkSpace(directory);
       return cache;
     } catch (error) {
       opened.close();

@@ -66,7 +66,7 @@ async function openCache({ cacheDir, logLevel }: TransferConfig): Promise<Cache>
   const level = logLevel === 'info' ? 'warn' : logLevel;
   return Cache.open(
     cacheDir,
-    { bytesMax: Number.MAX_SAFE_INTEGER, freeBytesMin: 0 },
+    { bytesMax: Number.MAX_SAFE_INTEGER, freeBytesMin: 0, fillsNothing: true },
     {
       clock: systemClock,
       logger: createLogger(level, standardError()),
