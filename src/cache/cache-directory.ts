@@ -93,13 +93,15 @@ export class CacheDirectory {
       shares: this.#locks.shares,
     };
     this.#giveBack = this.#locks.take(me);
+    let index: CacheIndex | undefined;
     try {
-      this.index = this.#openIndex(me);
+      files.makeFolder(this.privateFolder);
+      this.index = index = this.#openIndex(me);
+      this.#removeOld();
     } catch (error) {
-      this.#leave();
+      this.#leave(index);
       throw error;
     }
-    this.#removeOld();
   }
 
   /** Path of a file of the copy with this name. */
@@ -130,12 +132,7 @@ export class CacheDirectory {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    try {
-      this.index.close();
-    } catch (error) {
-      this.#deps.logger.warn({ err: error }, 'the index of the cache could not be closed');
-    }
-    this.#leave();
+    this.#leave(this.index);
   }
 
   #writeFormat(): void {
@@ -201,9 +198,9 @@ export class CacheDirectory {
   /** What daemons left that are dead, and folders of versions before. */
   #removeOld(): void {
     const { files, logger } = this.#deps;
-    for (const owner of this.#locks.list()) {
-      if (owner.id !== this.ownerId && !this.#locks.isAlive(owner)) this.#removeOwner(owner.id);
-    }
+    const living = this.#locks.list().filter((owner) => this.#locks.isAlive(owner));
+    const kept = new Set([this.ownerId, ...living.map(({ id }) => id)]);
+    for (const id of this.#locks.idsOfAll()) if (!kept.has(id)) this.#removeOwner(id);
     for (const name of files.list(this.path)) {
       const [, pid, startTime] = OLD_FOLDER.exec(name) ?? [];
       if (pid === undefined || startTime === undefined || isProcessAlive(Number(pid), startTime)) continue;
@@ -216,26 +213,30 @@ export class CacheDirectory {
     const { files, logger } = this.#deps;
     try {
       files.removeFolder(join(this.ownersFolder, id));
-      files.unlink(join(this.ownersFolder, `${id}.sock`));
-      files.unlink(join(this.ownersFolder, `${id}.lock`));
+      for (const suffix of ['.sock', '.lock.new', '.lock'])
+        files.unlink(join(this.ownersFolder, id + suffix));
     } catch (error) {
       logger.warn({ err: error, owner: id }, 'what a killed daemon left could not be removed');
     }
   }
 
-  #leave(): void {
+  /** The lock last: whoever finds it free may take what is left. */
+  #leave(index: CacheIndex | undefined): void {
     const { files, logger } = this.#deps;
-    try {
-      files.removeFolder(this.privateFolder);
-      this.#giveBack();
-    } catch (error) {
-      logger.warn({ err: error }, 'the cache directory could not be left cleanly');
+    const steps = [() => index?.close(), () => files.removeFolder(this.privateFolder), this.#giveBack];
+    for (const step of steps) {
+      try {
+        step();
+      } catch (error) {
+        logger.warn({ err: error }, 'the cache directory could not be left cleanly');
+      }
     }
   }
 }
 
 /** Waits until no other daemon is just starting; returns how the next one is let in. */
-async function startAlone(path: string, { clock, files, addon }: CacheDirectoryDeps): Promise<() => void> {
+async function startAlone(path: string, deps: CacheDirectoryDeps): Promise<() => void> {
+  const { clock, logger, files, addon } = deps;
   if (addon === undefined) return () => {};
   const lock = join(path, 'startup.lock');
   const descriptor = openOrCreate(files, lock);
@@ -254,7 +255,13 @@ async function startAlone(path: string, { clock, files, addon }: CacheDirectoryD
   } finally {
     alive.close();
   }
-  return () => files.close(descriptor);
+  return () => {
+    try {
+      files.close(descriptor);
+    } catch (err) {
+      logger.warn({ err, path: lock }, 'a lock could not be closed');
+    }
+  };
 }
 
 function openOrCreate(files: FileOperations, path: string): number {

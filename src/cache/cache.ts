@@ -108,6 +108,7 @@ export class Cache implements CopySource {
       boot: this.#boot,
       attempt: (what, work) => this.#access.attempt(what, work),
       insist: (what, work) => this.#access.insist(what, work),
+      quietly: (what, work) => this.#quietly(what, work),
       released: (copy) => {
         this.#open.delete(copy);
         this.#access.attempt('delete copies', () => this.#sweep());
@@ -210,7 +211,7 @@ export class Cache implements CopySource {
   ): CachedCopy | undefined {
     const { row } = acquired;
     const isFollower = acquired.kind === 'following';
-    if (isFollower && this.#access.attempt('follow a copy', () => files.follow(row)) !== true) {
+    if (isFollower && this.#quietly('follow a copy', () => files.follow(row)) !== true) {
       this.#access.insist('release a copy', () => this.#directory.index.claims.release(row.id));
       return undefined;
     }
@@ -246,6 +247,15 @@ export class Cache implements CopySource {
     rest: Pick<CopyBeginning, 'version' | 'map' | 'trust' | 'ownerId' | 'role'>,
   ): CachedCopy {
     return new CachedCopy(this.#keeper, { id, name, bytes, verdict, ...rest });
+  }
+
+  #quietly<T>(what: string, work: () => T): T | undefined {
+    try {
+      return work();
+    } catch (error) {
+      this.#deps.logger.warn({ err: error, what }, 'the files of a copy failed: going on without them');
+      return undefined;
+    }
   }
 
   /** Deletes the files of what is ours to delete, and what dead daemons left. */

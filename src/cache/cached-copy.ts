@@ -27,6 +27,8 @@ export interface CopyKeeper {
   readonly attempt: <T>(what: string, work: () => T) => T | undefined;
   /** Does `work`, now or when the index answers again. */
   readonly insist: (what: string, work: () => void) => void;
+  /** The same of what has nothing to do with the index. */
+  readonly quietly: <T>(what: string, work: () => T) => T | undefined;
   readonly released: (copy: CachedCopy) => void;
 }
 
@@ -89,12 +91,12 @@ export class CachedCopy implements LocalCopy {
   }
 
   get path(): string {
-    const { directory, files } = this.#keeper;
+    const { directory } = this.#keeper;
     const part = directory.fileOf(this.#name, 'part');
     const complete = directory.fileOf(this.#name, 'complete');
     if (this.#isComplete) return complete;
     // Another process may have renamed it.
-    return this.#role !== 'owner' && files.stat(complete) !== undefined ? complete : part;
+    return this.#role !== 'owner' && this.#isThere(complete) ? complete : part;
   }
 
   get verdict(): CopyVerdict {
@@ -110,7 +112,7 @@ export class CachedCopy implements LocalCopy {
   }
 
   reserve(bytesMore: number): boolean {
-    const { budget, attempt } = this.#keeper;
+    const { budget, attempt, quietly } = this.#keeper;
     const { size } = this.#version;
     const bytes = Math.min(this.#reservedBytes + bytesMore, size);
     const charged = grainsFor(bytes, size) + mapFileBytes(size);
@@ -120,7 +122,7 @@ export class CachedCopy implements LocalCopy {
       if (counted !== true) return false;
       this.#chargedBytes = charged;
       // What is known of a copy survives a kill only as far as it was written.
-      attempt('save what is there of a copy', () => this.#map.save());
+      quietly('save what is there of a copy', () => this.#map.save());
     }
     this.#reservedBytes = bytes;
     return true;
@@ -183,10 +185,10 @@ export class CachedCopy implements LocalCopy {
   release(): void {
     if (this.#released) return;
     this.#released = true;
-    const { directory, attempt, insist, released } = this.#keeper;
+    const { directory, quietly, insist, released } = this.#keeper;
     const { claims } = directory.index;
     const isEmpty = this.memory.availability.arrivedBytes === 0 && this.trust !== 'unverified';
-    const left = attempt('leave a copy', () => this.#leave());
+    const left = quietly('leave a copy', () => this.#leave());
     if (this.#role === 'owner' && !this.#isComplete && isEmpty) this.#takeOut('drop a copy without bytes');
     insist('release a copy', () => claims.release(this.#id, left));
     released(this);
@@ -211,6 +213,15 @@ export class CachedCopy implements LocalCopy {
     const { directory, insist } = this.#keeper;
     this.#role = 'private';
     insist(what, () => directory.index.claims.condemn(this.#id, directory.newName()));
+  }
+
+  /** For readers, to whom the cache does not fail. */
+  #isThere(path: string): boolean {
+    try {
+      return this.#keeper.files.stat(path) !== undefined;
+    } catch {
+      return false;
+    }
   }
 
   #bytesOnDisk(): number {

@@ -10,6 +10,7 @@ import { isMissing } from './file-operations.js';
 import type { OwnerRow } from './index/copy-row.js';
 
 const LOCK_NAME = /^([0-9a-f]{16})\.lock$/;
+const OWNER_NAME = /^([0-9a-f]{16})(?:\.|$)/;
 /** What is written of an owner takes about 100. */
 const OWNER_BYTES_MAX = 1024;
 
@@ -48,8 +49,11 @@ export class OwnerLocks {
       throw error;
     }
     return () => {
-      this.#files.unlink(path);
-      this.#files.close(descriptor);
+      try {
+        this.#files.unlink(path);
+      } finally {
+        this.#files.close(descriptor);
+      }
     };
   }
 
@@ -66,10 +70,15 @@ export class OwnerLocks {
     }
   }
 
-  /** All whose files are there, alive or not, as the files say. */
+  /** All whose locks are there, alive or not, as their files say. */
   list(): readonly OwnerRow[] {
     const ids = this.#files.list(this.#folder).flatMap((name) => LOCK_NAME.exec(name)?.[1] ?? []);
     return ids.flatMap((id) => this.#read(id) ?? []);
+  }
+
+  /** All of whom anything is left. */
+  idsOfAll(): ReadonlySet<string> {
+    return new Set(this.#files.list(this.#folder).flatMap((name) => OWNER_NAME.exec(name)?.[1] ?? []));
   }
 
   #read(id: string): OwnerRow | undefined {

@@ -9,6 +9,7 @@ import type { ObjectVersion } from '../../src/object-store/object-store.js';
 import { BlockChecksummer } from '../../src/runtime/block-checksummer.js';
 import { BLOCK_BYTES } from '../../src/runtime/block-checksums.js';
 import { checksumFunctions } from '../../src/runtime/checksum-functions.js';
+import type { ByteRange } from '../../src/runtime/range.js';
 import { systemClock } from '../../src/runtime/clock.js';
 
 export const addon = loadNativeAddon();
@@ -60,12 +61,16 @@ export function fill(copy: LocalCopy, object: ObjectVersion): void {
 /** The first byte that is said to be there and is not the object's; undefined when there is none. */
 export function firstLie(copy: LocalCopy, object: ObjectVersion): number | undefined {
   const { availability } = copy.memory;
-  if (availability.arrivedBytes === 0) return undefined;
+  // Others may publish meanwhile: first what is there, then the bytes.
+  const there: ByteRange[] = [];
+  for (let start = 0; start < object.size; start += 4096) {
+    const page = { start, end: Math.min(start + 4096, object.size) };
+    if (availability.has(page)) there.push(page);
+  }
+  if (there.length === 0) return undefined;
   const bytes = readFileSync(copy.path);
   const expected = contentOf(object, 0, object.size);
-  for (let start = 0; start < object.size; start += 4096) {
-    const end = Math.min(start + 4096, object.size);
-    if (!availability.has({ start, end })) continue;
+  for (const { start, end } of there) {
     for (let at = start; at < end; at++) if (bytes[at] !== expected[at]) return at;
   }
   return undefined;

@@ -37,17 +37,14 @@ export class CacheIndex {
       this.catalogue = new Catalogue(database, this.claims);
       database.change(() => {
         owners.add(me);
+        // The dead are buried, and what they were deleting is ours to delete.
+        owners.others();
         owners.adoptOrphans();
       });
     } catch (error) {
       database.close();
       throw error;
     }
-  }
-
-  /** Other daemons, as far as they are alive; the dead are buried. */
-  others(): readonly OwnerRow[] {
-    return this.#database.change(() => this.#owners.others());
   }
 
   /** This daemon has nothing open any more: it is forgotten. Idempotent. */
