@@ -14,7 +14,6 @@ import { openLogFile } from '../observability/log-destination.js';
 import { createLogger, silentLogger } from '../observability/logger.js';
 import type { Logger } from '../observability/logger.js';
 import { createAborter } from '../runtime/aborter.js';
-import { checksumFunctions } from '../runtime/checksum-functions.js';
 import { systemClock } from '../runtime/clock.js';
 import { globMatcher } from '../runtime/glob.js';
 import { SyncFolderError } from '../sync/sync-folder.js';
@@ -54,14 +53,12 @@ export async function syncCommand(given: SyncArguments): Promise<number> {
   const aborter = createAborter();
   void stopRequests.first.then(() => aborter.abort());
   const objectStore = await createS3ObjectStore(config, { clock: systemClock, logger });
-  const addon = nativeAddonIfAny();
   const style = progressStyle({ json: given.json === true, isTerminal: process.stdout.isTTY });
   const sync: Sync = new Sync(config, {
     clock: systemClock,
     logger,
     objectStore,
-    functions: checksumFunctions(addon),
-    tryLock: addon && ((descriptor) => addon.lockFile(descriptor)),
+    addon: nativeAddonIfAny(),
     platform: process.platform === 'darwin' ? 'darwin' : 'linux',
     signal: aborter.signal,
     onEvent: (event) => progress.event(event, eventWords(event, printable(source))),

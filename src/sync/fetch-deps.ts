@@ -4,12 +4,14 @@ import { Downloader } from '../download/downloader.js';
 import { HedgeBudget } from '../download/hedge-budget.js';
 import { PartScheduler } from '../download/part-scheduler.js';
 import type { FormatProbe } from '../formats/load-plan.js';
+import type { NativeAddon } from '../native.js';
 import type { ObjectStore } from '../object-store/object-store.js';
 import { Slots, splitConnections } from '../object-store/slots.js';
 import type { Logger } from '../observability/logger.js';
 import type { TransferMetrics } from '../observability/metrics.js';
 import { BLOCK_BYTES } from '../runtime/block-checksums.js';
-import type { ChecksumFunctions } from '../runtime/checksum-functions.js';
+import { checksumFunctions } from '../runtime/checksum-functions.js';
+import type { NativeChecksums } from '../runtime/checksum-functions.js';
 import type { Clock } from '../runtime/clock.js';
 import type { FetchFileDeps } from './fetch-file.js';
 
@@ -26,10 +28,10 @@ export function fetchDeps(
     readonly logger: Logger;
     readonly metrics: TransferMetrics;
     readonly objectStore: ObjectStore;
-    readonly functions: ChecksumFunctions;
+    readonly addon: (NativeChecksums & Pick<NativeAddon, 'checksumRange'>) | undefined;
   },
 ): FetchFileDeps {
-  const { clock, logger, objectStore, functions } = deps;
+  const { clock, logger, objectStore, addon } = deps;
   const connections = splitConnections(config.connectionsMax);
   const scheduler = new PartScheduler({ clock }, { connectionsMax: connections.data });
   const hedgeBudget = config.hedge ? new HedgeBudget() : undefined;
@@ -44,7 +46,7 @@ export function fetchDeps(
         fillBytesMax: Number.MAX_SAFE_INTEGER,
       }),
     checksums: {
-      functions,
+      functions: checksumFunctions(addon),
       server: objectStore,
       verify: config.verify,
       // Nobody else looks names up meanwhile.
@@ -52,6 +54,7 @@ export function fetchDeps(
       summing: new Slots(1),
     },
     verifying: new Slots(1),
+    checksumRange: addon && ((descriptor, start, end) => addon.checksumRange(descriptor, start, end)),
   };
 }
 

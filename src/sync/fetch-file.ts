@@ -7,6 +7,7 @@ import type { DownloadTarget } from '../download/target.js';
 import { StoreChecksums } from '../file/store-checksums.js';
 import type { ChecksumDeps, ChecksumResult } from '../file/store-checksums.js';
 import { BlockVerifier } from '../file/store-verification.js';
+import type { VerificationDeps } from '../file/store-verification.js';
 import { versionIdentity } from '../object-store/object-store.js';
 import type { ObjectVersion } from '../object-store/object-store.js';
 import type { Slots } from '../object-store/slots.js';
@@ -28,6 +29,7 @@ export interface FetchFileDeps {
   readonly checksums: ChecksumDeps;
   /** Whose turn it is to look at what an earlier attempt left. */
   readonly verifying: Slots;
+  readonly checksumRange: VerificationDeps['checksumRange'];
 }
 
 export interface FetchRequest {
@@ -63,13 +65,8 @@ export async function fetchFile(request: FetchRequest, deps: FetchFileDeps): Pro
   try {
     request.onBegin(() => availability.arrivedBytes);
     const local = { file, availability, checksums };
-    const resumed = file.hadSize && checksums.blocks > 1 && resumedMap(request, checksums);
-    if (resumed) await verify(local, signal, deps);
-    // A file of one block is there or not: no map.
-    const isMapped = checksums.blocks > 1;
-    map =
-      resumed ||
-      (isMapped ? PartMap.create(paths.map, versionIdentity(version), checksums.blocks) : undefined);
+    map = openMap(request, file, checksums);
+    if (map !== undefined) await verify(local, signal, deps);
     const resumedBytes = availability.arrivedBytes;
     const { end, retries } = await complete(request, local, map, deps);
     return { end, retries, resumedBytes };
@@ -85,15 +82,23 @@ interface Local {
   readonly checksums: BlockChecksums;
 }
 
-function resumedMap({ version, paths }: FetchRequest, checksums: BlockChecksums): PartMap | undefined {
-  return PartMap.resume(paths.map, versionIdentity(version), checksums);
+/** With what is noted in it, if that is of this file. A file of one block is there or not, and has none. */
+function openMap(
+  { version, paths }: FetchRequest,
+  { hadSize }: TempFile,
+  checksums: BlockChecksums,
+): PartMap | undefined {
+  if (checksums.blocks <= 1) return undefined;
+  const identity = versionIdentity(version);
+  const resumed = hadSize ? PartMap.resume(paths.map, identity, checksums) : undefined;
+  return resumed ?? PartMap.create(paths.map, identity, checksums.blocks);
 }
 
 /** Publishes the blocks whose bytes are what was noted of them. */
 async function verify(
   { file, availability, checksums }: Local,
   signal: AbortSignal,
-  { checksums: { functions }, verifying, logger }: FetchFileDeps,
+  { checksums: { functions }, checksumRange, verifying, logger }: FetchFileDeps,
 ): Promise<void> {
   const verifier = new BlockVerifier(
     {
@@ -103,7 +108,7 @@ async function verify(
       blocks: checksums,
       publish: (range) => void availability.publish(range),
     },
-    { functions, turns: verifying, logger },
+    { functions, checksumRange, turns: verifying, logger },
   );
   const onAbort = () => verifier.stop();
   signal.addEventListener('abort', onAbort, { once: true });

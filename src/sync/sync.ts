@@ -7,11 +7,11 @@
  */
 import type { TransferConfig } from '../config/mount-config.js';
 import type { Platform } from '../filesystem/keys.js';
+import type { NativeAddon } from '../native.js';
 import type { ObjectInfo, ObjectStore } from '../object-store/object-store.js';
 import type { Logger } from '../observability/logger.js';
 import { TransferMetrics } from '../observability/metrics.js';
 import { asError } from '../runtime/assert.js';
-import type { ChecksumFunctions } from '../runtime/checksum-functions.js';
 import type { Clock } from '../runtime/clock.js';
 import { Bring } from './bring.js';
 import type { BringDeps } from './bring.js';
@@ -20,7 +20,6 @@ import type { Wanted } from './deletions.js';
 import { explainFailure } from './explain-failure.js';
 import { fetchDeps } from './fetch-deps.js';
 import type { FileEnd } from './file-end.js';
-import type { TryLock } from './kernel-lock.js';
 import { Lanes } from './lanes.js';
 import type { Fetched, LanesDeps } from './lanes.js';
 import { clearLeftovers } from './leftovers.js';
@@ -46,14 +45,16 @@ export interface SyncConfig extends TransferConfig {
   readonly dryRun: boolean;
 }
 
+/** What of the addon is used: `NativeAddon` in native.ts has it. */
+export type SyncAddon = Pick<NativeAddon, 'crc32c' | 'crc64nvme' | 'checksumRange' | 'lockFile'>;
+
 export interface SyncDeps {
   readonly clock: Clock;
   readonly logger: Logger;
   /** Whoever opened it closes it. */
   readonly objectStore: ObjectStore;
-  readonly functions: ChecksumFunctions;
-  /** The addon's, where there is one: without it there is one worker per directory. */
-  readonly tryLock: TryLock | undefined;
+  /** Where there is none, there is one worker per directory, and CRC64NVMEs are not compared. */
+  readonly addon: SyncAddon | undefined;
   readonly platform: Platform;
   /** Ends it: what was fetched so far stays, for the next time. */
   readonly signal: AbortSignal;
@@ -96,9 +97,10 @@ export class Sync {
   }
 
   async #synchronise(): Promise<void> {
-    const { signal } = this.#deps;
+    const { clock, addon, signal } = this.#deps;
+    const tryLock = addon && ((descriptor: number) => addon.lockFile(descriptor));
     // What is wrong on this machine is said before anybody waits for the network.
-    const folder = await SharedFolder.open(this.#config.directory, this.#deps);
+    const folder = await SharedFolder.open(this.#config.directory, { clock, tryLock });
     try {
       const plan = await this.#plan();
       if (plan === undefined) return;

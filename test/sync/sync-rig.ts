@@ -8,7 +8,6 @@ import type { Test } from 'tap';
 import { nativeAddonIfAny } from '../../src/native.js';
 import { silentLogger } from '../../src/observability/logger.js';
 import { createAborter } from '../../src/runtime/aborter.js';
-import { checksumFunctions } from '../../src/runtime/checksum-functions.js';
 import { systemClock } from '../../src/runtime/clock.js';
 import { fillPattern } from '../../src/runtime/pattern.js';
 import type { S3Server } from '../../src/s3-server/server.js';
@@ -87,7 +86,6 @@ export async function useSyncWorld(t: Test): Promise<SyncWorld> {
     },
     sync: async (changes = {}, deps = {}) => {
       const events: SyncEvent[] = [];
-      const addon = nativeAddonIfAny();
       const config = { ...syncConfig(server.endpoint, dir), ...changes };
       const sync = new Sync(config, {
         clock: systemClock,
@@ -97,8 +95,7 @@ export async function useSyncWorld(t: Test): Promise<SyncWorld> {
           connectionsMax: config.connectionsMax,
           transferThreads: config.transferThreads,
         }),
-        functions: checksumFunctions(addon),
-        tryLock: addon && ((descriptor) => addon.lockFile(descriptor)),
+        addon: nativeAddonIfAny(),
         platform: 'linux',
         signal: createAborter().signal,
         onEvent: (event) => events.push(event),

@@ -150,10 +150,10 @@ t.test('without the addon a second worker is refused, and one that died is not i
   // The process of this test holds it, and is alive.
   writeFileSync(join(workers, 'alone'), JSON.stringify({ pid: process.pid }));
   const refused = /cannot be shared without the native addon/;
-  await t.rejects(world.sync({}, { tryLock: undefined }), { name: 'WorkersError', message: refused });
+  await t.rejects(world.sync({}, { addon: undefined }), { name: 'WorkersError', message: refused });
   if (skip === false) await t.rejects(world.sync(), { name: 'WorkersError', message: refused });
   writeFileSync(join(workers, 'alone'), JSON.stringify({ pid: process.pid, startedAt: 'another time' }));
-  t.match((await world.sync({}, { tryLock: undefined })).summary, { succeeded: 1 });
+  t.match((await world.sync({}, { addon: undefined })).summary, { succeeded: 1 });
   t.notOk(existsSync(join(workers, 'alone')));
 });
 
@@ -163,9 +163,9 @@ t.test('without the addon a worker does not work beside those that share', { ski
   world.server.faults.add({ operation: 'GetObject', bucket: BUCKET, fault: { kind: 'latency', ms: 60_000 } });
   const first = world.start(['--read-deadline', '5m']);
   await first.says('1 files');
-  await t.rejects(world.sync({}, { tryLock: undefined }), { name: 'WorkersError', message: /other workers/ });
+  await t.rejects(world.sync({}, { addon: undefined }), { name: 'WorkersError', message: /other workers/ });
   first.process.kill('SIGKILL');
   await first.ended;
   world.server.faults.clear();
-  t.match((await world.sync({}, { tryLock: undefined })).summary, { succeeded: 1 });
+  t.match((await world.sync({}, { addon: undefined })).summary, { succeeded: 1 });
 });
