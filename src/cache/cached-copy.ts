@@ -50,7 +50,8 @@ const STAT_BLOCK_BYTES = 512;
 
 export class CachedCopy implements LocalCopy {
   readonly memory: CopyMemory;
-  readonly exists: boolean;
+  /** From the claim on. */
+  readonly exists = true;
   readonly trust: CopyTrust;
   readonly #keeper: CopyKeeper;
   readonly #id: number;
@@ -76,7 +77,6 @@ export class CachedCopy implements LocalCopy {
     this.#map = map;
     this.memory = map;
     this.trust = trust;
-    this.exists = trust !== 'fresh';
     this.#role = role;
     this.#ownerId = beginning.ownerId;
     this.#verdict = trust === 'complete' ? beginning.verdict : 'unknown';

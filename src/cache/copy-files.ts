@@ -22,7 +22,7 @@ export interface CopyFilesDeps extends MapFileDeps {
 export class CopyFiles implements FilesOfCopy {
   readonly #deps: CopyFilesDeps;
   #map: MapFile | undefined;
-  #created: string | undefined;
+  readonly #created: string[] = [];
   #trust: CopyTrust = 'fresh';
 
   constructor(deps: CopyFilesDeps) {
@@ -87,13 +87,14 @@ export class CopyFiles implements FilesOfCopy {
     const path = directory.fileOf(row.name, 'map');
     directory.makeFolderOf(row.name);
     this.#keep(MapFile.create(path, row.size, this.#deps), 'fresh');
-    this.#created = path;
+    this.#created.push(path);
+    this.#createData(row);
   }
 
   /** It was not acquired, as the index did not take it. */
   abandon(): void {
     this.#map?.close();
-    if (this.#created !== undefined) this.#deps.files.unlink(this.#created);
+    for (const path of this.#created) this.#deps.files.unlink(path);
   }
 
   /** Where the data file lies: a daemon may have been killed between renaming it and saying so. */
@@ -112,8 +113,22 @@ export class CopyFiles implements FilesOfCopy {
     }
     for (const file of ['part', 'complete'] as const) files.unlink(directory.fileOf(row.name, file));
     // What others have mapped stays: its owner was killed before it wrote anything.
-    if (open === undefined) this.create(row);
-    else this.#trust = 'fresh';
+    if (open === undefined) return this.create(row);
+    this.#createData(row);
+    this.#trust = 'fresh';
+  }
+
+  /** With its size and without bytes: whoever follows the copy opens it before its owner has written anything. */
+  #createData({ name, size }: CopyRow): void {
+    const { directory, files } = this.#deps;
+    const path = directory.fileOf(name, 'part');
+    const descriptor = files.open(path, 'create');
+    this.#created.push(path);
+    try {
+      files.resize(descriptor, size);
+    } finally {
+      files.close(descriptor);
+    }
   }
 
   #openMap({ name, size }: CopyRow): MapFile | undefined {

@@ -66,7 +66,7 @@ export interface LocalCopy {
    * whoever finds nothing there asks once more.
    */
   readonly path: string;
-  /** The data file had been created when the copy was acquired. Else whoever writes first creates it, with its size. */
+  /** The data file has been created, as those of the cache are. Else whoever writes first creates it, with its size. */
   readonly exists: boolean;
   readonly memory: CopyMemory;
   readonly trust: CopyTrust;

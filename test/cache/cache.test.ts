@@ -20,7 +20,7 @@ for (const [how, withAddon] of [
     const directory = t.testdir({});
     const first = await openCache(directory, { addon: withAddon });
     const fresh = first.acquire(a);
-    t.match(fresh, { role: 'owner', trust: 'fresh', exists: false, verdict: 'unknown' });
+    t.match(fresh, { role: 'owner', trust: 'fresh', exists: true, verdict: 'unknown' });
     t.equal(fresh.memory.shared().kind, withAddon === undefined ? 'shared' : 'mapped');
     t.ok(bring(fresh, a, 0, BLOCK_BYTES));
     t.ok(bring(fresh, a, 2 * BLOCK_BYTES, 2 * BLOCK_BYTES + 8192));
@@ -124,7 +124,7 @@ t.test('a map that does not fit, or a file of another length, is begun anew', as
     copy.release();
     spoil(path);
     const again = first.acquire(a);
-    t.match(again, { trust: 'fresh', exists: false, role: 'owner' });
+    t.match(again, { trust: 'fresh', exists: true, role: 'owner' });
     t.equal(again.memory.availability.arrivedBytes, 0);
     t.equal(again.memory.checksums.crc32c(0), undefined);
     fill(again, a);
@@ -140,7 +140,7 @@ t.test('a complete file that vanished is fetched anew', async (t) => {
   copy.release();
   const { unlinkSync } = await import('node:fs');
   unlinkSync(path);
-  t.match(cache.acquire(a), { trust: 'fresh', exists: false });
+  t.match(cache.acquire(a), { trust: 'fresh', exists: true });
   cache.close();
 });
 
