@@ -93,6 +93,7 @@ export function buildEngine(config: EngineConfig, deps: EngineDeps): Engine {
       reads,
       directReads,
       copies: cache,
+      following: links,
       makeRoom: (bytes) => cache.free(bytes),
       createFile: (copy, size) =>
         new SparseFile({

@@ -9,7 +9,8 @@ export function openForPeer(
   listener: PeerStoreListener,
   onClose: () => void,
 ): PeerStore {
-  const waiting = new Set<RangeWaiter>();
+  /** By range: a reader that gave up and came again wants the same. */
+  const waiting = new Map<string, RangeWaiter>();
   let isOpen = true;
   const endProgress = store.onProgress(() => listener.advanced());
   void store.done.then((outcome) => {
@@ -21,20 +22,24 @@ export function openForPeer(
   return {
     observe: (range) => store.observe(range),
     demand: (range) => {
-      store.observe(range);
+      const name = `${range.start}-${range.end}`;
+      waiting.get(name)?.withdraw();
+      let isSettled = false;
       const waiter = store.wait(range, (outcome) => {
-        waiting.delete(waiter);
+        isSettled = true;
+        waiting.delete(name);
         if (outcome.kind === 'arrived') listener.advanced();
         else listener.failed(range, outcome.error.code, outcome.error.message);
       });
-      waiting.add(waiter);
+      if (!isSettled) waiting.set(name, waiter);
     },
-    fill: () => store.fill('gently'),
+    fill: (kind) => store.fill(kind),
     close: () => {
       if (!isOpen) return;
       isOpen = false;
       endProgress();
-      for (const waiter of waiting) waiter.withdraw();
+      for (const waiter of waiting.values()) waiter.withdraw();
+      waiting.clear();
       onClose();
     },
   };

@@ -8,6 +8,7 @@ import type { CacheMetrics } from '../observability/cache-metrics.js';
 import type { Logger } from '../observability/logger.js';
 import type { ReadTrace, ReadTracer } from '../observability/read-trace.js';
 import type { LocalCopy } from '../cache/local-copy.js';
+import type { CopyFollowing } from '../cache/peers/peers.js';
 import type { FillKind } from '../download/downloader.js';
 import type { DownloadTarget } from '../download/target.js';
 import type { DirectReads } from './direct-reads.js';
@@ -35,6 +36,8 @@ export interface TempFileStoreDeps {
   readonly directReads?: DirectReads | undefined;
   readonly createFile: (copy: LocalCopy, size: number) => LocalFile;
   readonly createFetcher: (target: DownloadTarget) => Fetcher;
+  /** How copies are followed that other processes fill; undefined: there are none. */
+  readonly following?: CopyFollowing | undefined;
   readonly checksums: ChecksumDeps;
   readonly verification: VerificationDeps;
   readonly cacheMetrics: CacheMetrics;

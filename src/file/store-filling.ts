@@ -10,17 +10,22 @@ import type { FillKind } from '../download/downloader.js';
 import type { DownloadTarget } from '../download/target.js';
 import type { ByteRange } from '../runtime/range.js';
 import type { LocalFile } from './sparse-file.js';
+import { FollowingFetcher } from './following-fetcher.js';
+import type { FollowingStore } from './following-fetcher.js';
 import type { Fetcher, TempFileStoreDeps } from './store-deps.js';
 import { BlockVerifier } from './store-verification.js';
 
 /** The store, as far as its filling looks at it. */
-export interface FilledStore {
+export interface FilledStore extends FollowingStore {
   readonly id: string;
   /** Bytes of `range`, found to be right, are in the file. */
   arrived(range: ByteRange): void;
-  /** What is there is not the object. */
-  corrupted(): void;
 }
+
+export type StoreFillingDeps = Pick<
+  TempFileStoreDeps,
+  'createFetcher' | 'following' | 'verification' | 'cacheMetrics' | 'clock' | 'logger'
+>;
 
 export class StoreFilling implements Fetcher {
   readonly #target: DownloadTarget;
@@ -34,10 +39,10 @@ export class StoreFilling implements Fetcher {
     target: DownloadTarget,
     copy: LocalCopy,
     file: LocalFile,
-    deps: Pick<TempFileStoreDeps, 'createFetcher' | 'verification' | 'cacheMetrics'>,
+    deps: StoreFillingDeps,
   ) {
     this.#target = target;
-    this.#fetcher = deps.createFetcher(target);
+    this.#fetcher = createFetcher(store, target, copy, deps);
     if (copy.trust !== 'unverified') return;
     const { availability, checksums } = copy.memory;
     const { cacheMetrics } = deps;
@@ -104,4 +109,14 @@ export class StoreFilling implements Fetcher {
     copy.verified();
     if (this.#fill !== undefined) this.#fetcher.fill(this.#fill);
   }
+}
+
+function createFetcher(
+  store: FollowingStore,
+  target: DownloadTarget,
+  copy: LocalCopy,
+  { createFetcher: createDownloader, following, clock, logger }: StoreFillingDeps,
+): Fetcher {
+  if (copy.role !== 'follower' || following === undefined) return createDownloader(target);
+  return new FollowingFetcher(store, target, copy, { clock, logger, following, createDownloader });
 }

@@ -44,6 +44,8 @@ export class TempFileStore implements TargetedStore, FilledStore, FillableStore 
   readonly availability: Availability;
   /** Settles once, never rejects. */
   readonly done: Promise<StoreOutcome>;
+  /** Called when nobody else may be given this store: its version is gone, or its file is not to be used. */
+  onUnusable: () => void = () => {};
   readonly #copy: LocalCopy;
   readonly #deps: TempFileStoreDeps;
   readonly #readDeadlineMs: number;
@@ -51,7 +53,6 @@ export class TempFileStore implements TargetedStore, FilledStore, FillableStore 
   readonly #createdMs: number;
   readonly #waiters = new RangeWaiters();
   readonly #expired: ExpiredRanges;
-  #onUnusable: () => void = () => {};
   readonly #progressListeners = new Set<(progress: StoreProgress) => void>();
   readonly #done = new Deferred<StoreOutcome>();
   #state: StoreState = { kind: 'filling' };
@@ -119,16 +120,11 @@ export class TempFileStore implements TargetedStore, FilledStore, FillableStore 
     return () => void this.#progressListeners.delete(listener);
   }
 
-  /** Calls `listener` when nobody else may be given this store: its version is gone, or its file is not to be used. */
-  onUnusable(listener: () => void): void {
-    this.#onUnusable = listener;
-  }
-
   /** Somebody has the object open, again. */
   wake(): void {
     if (this.#direct !== undefined) return;
-    // What was begun before the last close may still be written, and published without asking.
-    const beingWritten = this.#parts.storeFile.isLent;
+    // What was begun before the last close may still be written, and published without asking; others publish at any time.
+    const beingWritten = this.#parts.storeFile.isLent || this.#copy.exists;
     this.#direct = openDirectReads(this, { ...this.#deps, file: this.#parts.file, beingWritten });
   }
 
@@ -230,7 +226,7 @@ export class TempFileStore implements TargetedStore, FilledStore, FillableStore 
     this.#parts.filling.stop();
     this.#enter({ kind, error }, error.message);
     this.#waiters.fail(error);
-    this.#onUnusable();
+    this.onUnusable();
   }
 
   /** Something was published by another process. */
@@ -256,7 +252,7 @@ export class TempFileStore implements TargetedStore, FilledStore, FillableStore 
     this.#copy.condemn();
     this.#deps.cacheMetrics.verificationFailed();
     this.#deps.onCorrupt();
-    this.#onUnusable();
+    this.onUnusable();
   }
 
   #endDirectReads(): void {

@@ -241,7 +241,7 @@ export class TempFileStores implements ContentSource {
     const deps = { ...this.#deps, cacheMetrics: metrics.cache, onCorrupt };
     const store = new TempFileStore(version, copy, deps, { id: `s${this.#idLast}`, readDeadlineMs });
     const entry = { store, copy, identity, users: 0, rests: 0 };
-    store.onUnusable(() => this.#detach(entry));
+    store.onUnusable = () => this.#detach(entry);
     return entry;
   }
 
