@@ -180,7 +180,7 @@ function removed(
     printLine(JSON.stringify(document, undefined, 2));
   } else {
     if (verb === 'evict') for (const copy of copies) printLine(printable(`removed ${urlOf(copy)}`));
-    const left = kept.length === 0 ? '' : `; ${kept.length} of those named are kept`;
+    const left = kept.length === 0 ? '' : `; ${kept.length} kept, open or pinned`;
     printLine(`${objects(copies.length)} removed, ${formatBytes(bytes)}${left}`);
   }
   return EXIT.ok;

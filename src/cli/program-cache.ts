@@ -124,7 +124,7 @@ function addCache(program: Command, done: Done): void {
     'verify',
     'read all complete copies and compare them with their checksums; remove the wrong ones',
     names,
-  );
+  ).option('--full', 'ask the servers of the objects, too, what checksums they keep, and compare those');
   add('evict', 'remove copies that nobody has open', names)
     .option('--bytes <SIZE>', 'only so much of them, those that were not used for longest first')
     .option('--pinned', 'also pinned ones');

@@ -8,6 +8,7 @@ import { BUCKET, read, startWorld } from '../support/mount-harness.js';
 import type { World } from '../support/mount-harness.js';
 import { assertPattern } from '../support/pattern-check.js';
 import { eventually } from '../support/processes.js';
+import { S3Writer } from '../support/s3-writer.js';
 
 const MIB = 1024 ** 2;
 
@@ -190,6 +191,31 @@ t.test('verify finds a flipped byte, and removes the copy', async (t) => {
   t.match(
     lines.filter(({ event }) => event === 'file'),
     [{ result: 'right' }, { result: 'right' }],
+  );
+});
+
+t.test('verify --full asks the server, and finds what only that knows', async (t) => {
+  const world = await startWorld(t);
+  const credentials = { accessKeyId: 'sluice', secretAccessKey: 'sluice-secret' };
+  const writer = new S3Writer({ endpointUrl: world.server.endpoint, bucket: BUCKET, credentials });
+  for (const key of ['good', 'wrong']) await writer.put(key, Buffer.alloc(MIB, key), 'sha256');
+  writer.close();
+  // Nothing that is compared by default tells: the server keeps a hash only.
+  const fault = { kind: 'flipped-byte', atByte: 77 } as const;
+  world.server.faults.add({ operation: 'GetObject', key: 'wrong', fault });
+  const cacheDir = join(world.scratch, 'cache');
+  const flags = ['--endpoint-url', world.server.endpoint, '--force-path-style', '--cache-dir', cacheDir];
+  t.equal((await world.sluice(['warm', ...flags, `s3://${BUCKET}`])).code, 0);
+  t.equal((await world.sluice(['cache', 'verify', '--cache-dir', cacheDir])).code, 0);
+  const { code, stdout } = await world.sluice(['cache', 'verify', '--full', '--json', ...flags]);
+  t.equal(code, 9);
+  const lines = stdout.toString().trim().split('\n');
+  t.match(
+    lines.map((line) => JSON.parse(line) as object).filter((line) => 'result' in line),
+    [
+      { event: 'file', key: 'good', result: 'right', serverSays: 'matches' },
+      { event: 'file', key: 'wrong', result: 'wrong', reason: /^its sha256 is not the one/ },
+    ],
   );
 });
 
