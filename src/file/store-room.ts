@@ -64,6 +64,8 @@ export class StoreRoom {
       this.#reservedBytes = needed;
       return true;
     }
+    // What is only fetched ahead is no reason to leave the cache.
+    if (!demanded && this.#window === undefined) return false;
     return this.#punch(more, demanded) >= more;
   }
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { isProcessAlive } from '../../src/runtime/process-identity.js';
 import type { StatusDocument } from '../../src/cli/status.js';
 import { startProcess } from '../cli/live-process.js';
+import { ownersIn } from '../support/cache-folder.js';
 import { onEachDriver } from '../support/drivers.js';
 import { BUCKET, isMounted, SLUICE, startWorld } from '../support/mount-harness.js';
 import type { World } from '../support/mount-harness.js';
@@ -19,12 +20,11 @@ async function statusOfAll(world: World): Promise<StatusDocument> {
   return JSON.parse((await world.sluice(['status', '--json'])).stdout.toString()) as StatusDocument;
 }
 
-/** Sockets and temp files of mounts; both must be gone when they are. */
+/** Sockets of mounts and their places in the cache; both must be gone when they are. */
 function leftovers({ scratch }: World): string[] {
-  return ['run', '.cache/sluice'].flatMap((name) => {
-    const folder = join(scratch, name);
-    return existsSync(folder) ? readdirSync(folder) : [];
-  });
+  const run = join(scratch, 'run');
+  const sockets = existsSync(run) ? readdirSync(run) : [];
+  return [...sockets, ...ownersIn(join(scratch, '.cache/sluice'))];
 }
 
 /** A reader whose bytes never come: it has the file open and a read under way, once this resolves. */
@@ -48,7 +48,7 @@ onEachDriver('relative paths count from where the command was typed', async (t, 
   t.equal(mounted.code, 0, mounted.stderr);
   const report = await world.status(join(world.scratch, 'm'));
   t.equal(report.logFile, join(world.scratch, 'logs/log'));
-  t.ok(report.cache.directory.startsWith(join(world.scratch, 'cache/')));
+  t.ok(report.cache.directory.startsWith(join(world.scratch, 'cache')));
   t.equal((await world.sluice(['unmount', './m/'], { cwd: world.scratch })).code, 0);
 });
 

@@ -3,7 +3,6 @@
  * far as they are let: for open-orders.test.ts. Each message is answered by one.
  */
 import { join } from 'node:path';
-import { SparseFile } from '../../src/file/sparse-file.js';
 import { ReadOnlyFilesystem } from '../../src/filesystem/read-only-filesystem.js';
 import { chooseDriver } from '../../src/fuse/drivers.js';
 import { silentLogger } from '../../src/observability/logger.js';
@@ -11,6 +10,7 @@ import { TransferMetrics } from '../../src/observability/metrics.js';
 import { asError, unreachable } from '../../src/runtime/assert.js';
 import { systemClock } from '../../src/runtime/clock.js';
 import { Deferred } from '../../src/runtime/deferred.js';
+import { openCache } from '../cache/cache-rig.js';
 import { MemoryObjectStore } from '../support/memory-object-store.js';
 import { createStores } from '../support/store-harness.js';
 
@@ -47,17 +47,11 @@ const driver = chooseDriver('native', {
   metrics,
   platform: 'linux',
 });
-let files = 0;
+const cache = await openCache(join(folder, 'cache'));
 const { stores } = createStores(objectStore, {
   clock: systemClock,
   directReads: driver.directReads!,
-  createFile: (_path, size) => {
-    const path = join(folder, String((files += 1)));
-    const onProblem = (error: Error) => {
-      throw error;
-    };
-    return new SparseFile({ path, size, exists: false, onProblem });
-  },
+  copies: cache,
 });
 const filesystem = new ReadOnlyFilesystem(
   { objectStore, content: stores, clock: systemClock, logger: silentLogger },
@@ -132,5 +126,6 @@ await answered(session.prepare().then(() => session.mount().then(() => ({}))));
 await session.ended;
 filesystem.close();
 await stores.close();
+cache.close();
 objectStore.close();
 process.channel?.unref();
