@@ -15,6 +15,7 @@ import { BlockChecksummer } from '../runtime/block-checksummer.js';
 import { BLOCK_BYTES, BlockChecksums } from '../runtime/block-checksums.js';
 import type { CrcKind } from '../runtime/crc.js';
 import { Deferred } from '../runtime/deferred.js';
+import type { ByteRange } from '../runtime/range.js';
 import { isComputable } from './digest-bytes.js';
 import { compare, isEqual, judge, planComparison } from './full-verification.js';
 import type {
@@ -25,6 +26,7 @@ import type {
   VerificationMeans,
 } from './full-verification.js';
 import type { LocalFile } from './sparse-file.js';
+import { WholeBlocks } from './whole-blocks.js';
 
 export type { ChecksumResult };
 
@@ -95,6 +97,7 @@ export class StoreChecksums {
   readonly #file: Pick<LocalFile, 'read'>;
   readonly #deps: StoreChecksumsDeps;
   readonly #blocks: BlockChecksums;
+  readonly #wholeBlocks: WholeBlocks;
   readonly #closing = createAborter();
   readonly #complete = new Deferred<void>();
   readonly #verdict = new Deferred<ChecksumResult>();
@@ -106,6 +109,11 @@ export class StoreChecksums {
     this.#file = file;
     this.#deps = deps;
     this.#blocks = store.blocks ?? BlockChecksums.create(store.version.size);
+    this.#wholeBlocks = new WholeBlocks(
+      { availability: store.availability, blocks: this.#blocks },
+      file,
+      deps.checksums.functions,
+    );
     this.verdict = this.#verdict.promise;
     this.#result = resultFromStart(store, deps.checksums.verify);
     this.#begun = this.#result !== 'unknown' || deps.checksums.verify === 'off';
@@ -122,7 +130,12 @@ export class StoreChecksums {
     return this.#blocks;
   }
 
-  /** Bytes were published. */
+  /** This process published `range`. */
+  arrived(range: ByteRange): void {
+    this.#wholeBlocks.arrived(range);
+  }
+
+  /** Bytes were published, by whomever. */
   advanced(): void {
     const { complete, arrivedBytes, size } = this.#store.availability;
     if (complete) this.#complete.resolve();
@@ -134,6 +147,7 @@ export class StoreChecksums {
   /** Ends all of it. Idempotent. */
   close(): void {
     this.#closing.abort();
+    this.#wholeBlocks.close();
     this.#complete.resolve();
     this.#verdict.resolve(this.#result);
   }

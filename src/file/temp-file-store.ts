@@ -218,6 +218,7 @@ export class TempFileStore implements TargetedStore, FilledStore, FillableStore 
     if (this.#state.kind === 'closed') return;
     this.#direct?.attach();
     this.availability.publish(range);
+    this.#parts.checksums.arrived(range);
     this.advancedElsewhere();
   }
 
