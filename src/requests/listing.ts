@@ -1,7 +1,8 @@
 /**
  * The objects of a request's selections, each once, listed ahead of those who work on them, so that totals are known
- * early: one lister, any number of takers. Used by the runs.
+ * early. Any number may take them. Used by serve.ts, which closes it.
  */
+import { createAborter } from '../runtime/aborter.js';
 import { Deferred } from '../runtime/deferred.js';
 import { asError } from '../runtime/assert.js';
 import type { ObjectInfo } from '../object-store/object-store.js';
@@ -9,6 +10,8 @@ import type { Selection } from './messages.js';
 import { select } from './select.js';
 import type { Bucket } from './select.js';
 
+/** Selections that are looked up at a time: a list names thousands, and those who look up names want connections, too. */
+const LISTERS = 4;
 /** About 50 MiB of names; who lists more learns the totals later. */
 const AHEAD_MAX = 200_000;
 
@@ -20,18 +23,28 @@ export interface ListingOptions {
 }
 
 export class Listing {
+  readonly #bucket: Bucket;
+  readonly #options: ListingOptions;
+  readonly #closing = createAborter();
   readonly #ahead: ObjectInfo[] = [];
+  readonly #seen = new Set<string>();
   #taken = 0;
   #isComplete = false;
   #failure: Error | undefined;
   /** Settled, and replaced, whenever something has changed. */
   #change = new Deferred<void>();
-  readonly #signal: AbortSignal;
 
   constructor(selections: readonly Selection[], bucket: Bucket, options: ListingOptions) {
-    this.#signal = options.signal;
-    this.#signal.addEventListener('abort', () => this.#changed(), { once: true });
-    void this.#list(selections, bucket, options);
+    this.#bucket = bucket;
+    this.#options = options;
+    const close = () => this.close();
+    options.signal.addEventListener('abort', close, { once: true });
+    this.#closing.signal.addEventListener('abort', () => {
+      options.signal.removeEventListener('abort', close);
+      this.#changed();
+    });
+    if (options.signal.aborted) this.close();
+    void this.#listAll(selections);
   }
 
   /** Nothing more is to be found. */
@@ -39,11 +52,16 @@ export class Listing {
     return this.#isComplete;
   }
 
-  /** The next object; undefined when there is none, or the signal was aborted. @throws what listing threw */
+  /** Nothing is listed, or given to anybody, any more. Idempotent. */
+  close(): void {
+    this.#closing.abort();
+  }
+
+  /** The next object; undefined when there is none, or it was closed. @throws what listing threw */
   async take(): Promise<ObjectInfo | undefined> {
     for (;;) {
       if (this.#failure !== undefined) throw this.#failure;
-      if (this.#signal.aborted) return undefined;
+      if (this.#closing.signal.aborted) return undefined;
       const object = this.#ahead[this.#taken];
       if (object !== undefined) {
         this.#taken += 1;
@@ -55,29 +73,40 @@ export class Listing {
     }
   }
 
-  async #list(selections: readonly Selection[], bucket: Bucket, options: ListingOptions): Promise<void> {
+  async #listAll(selections: readonly Selection[]): Promise<void> {
+    const left = selections.values();
+    const isShared = selections.length > 1;
+    const lister = async () => {
+      for (const selection of left) await this.#list(selection, isShared);
+    };
     try {
-      const seen = selections.length > 1 ? new Set<string>() : undefined;
-      for (const selection of selections) {
-        let matched = false;
-        for await (const object of select(selection, bucket, options.signal)) {
-          matched = true;
-          if (seen?.has(object.key)) continue;
-          seen?.add(object.key);
-          options.onFound(object);
-          this.#ahead.push(object);
-          this.#changed();
-          while (this.#ahead.length - this.#taken > AHEAD_MAX && !options.signal.aborted) {
-            await this.#change.promise;
-          }
-        }
-        if (!matched) await options.onUnmatched(selection);
-      }
+      await Promise.all(Array.from({ length: Math.min(LISTERS, selections.length) }, lister));
     } catch (error) {
-      if (!options.signal.aborted) this.#failure = asError(error);
+      if (!this.#closing.signal.aborted) this.#failure = asError(error);
+      this.close();
     }
     this.#isComplete = true;
     this.#changed();
+  }
+
+  async #list(selection: Selection, isShared: boolean): Promise<void> {
+    const { signal } = this.#closing;
+    let matched = false;
+    for await (const object of select(selection, this.#bucket, signal)) {
+      matched = true;
+      if (isShared && this.#isRepeated(object)) continue;
+      this.#options.onFound(object);
+      this.#ahead.push(object);
+      this.#changed();
+      while (this.#ahead.length - this.#taken > AHEAD_MAX && !signal.aborted) await this.#change.promise;
+    }
+    if (!matched && !signal.aborted) await this.#options.onUnmatched(selection);
+  }
+
+  #isRepeated({ key }: ObjectInfo): boolean {
+    if (this.#seen.has(key)) return true;
+    this.#seen.add(key);
+    return false;
   }
 
   /** The taken ones go in large steps, each of which moves the others. */

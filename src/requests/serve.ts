@@ -66,7 +66,11 @@ class Service {
         `what was named is more than the cache may hold (${formatBytes(bytesMax)}): name less, or mount with a larger --cache-bytes-max`,
       );
     });
-    await new WarmRun({ ...this.#deps, ...this.#call }, listing, this.#tally).run(filesAtOnceMax);
+    try {
+      await new WarmRun({ ...this.#deps, ...this.#call }, listing, this.#tally).run(filesAtOnceMax);
+    } finally {
+      listing.close();
+    }
   }
 
   async pin({ selections, filesAtOnceMax, fill }: PinRequest): Promise<void> {

@@ -216,3 +216,36 @@ t.test('unpin asks nothing of the bucket', async (t) => {
   await rig.serve({ verb: 'unpin', selections: named('') });
   t.same(rig.cache.pinnedKeys, []);
 });
+
+t.test('a long list is looked up several at a time', async (t) => {
+  const rig = requestsRig();
+  const keys = Array.from({ length: 40 }, (_, n) => `k${n}`);
+  for (const key of keys) rig.put(key);
+  const head = rig.store.head.bind(rig.store);
+  let atOnce = 0;
+  let atOnceMost = 0;
+  rig.store.head = async (key, signal) => {
+    atOnceMost = Math.max(atOnceMost, (atOnce += 1));
+    await setImmediate();
+    atOnce -= 1;
+    return head(key, signal);
+  };
+  const selections = [...keys, ...keys, 'none'].map((key) => ({ key, exact: true }));
+  await rig.serve({ verb: 'pin', selections, filesAtOnceMax: 1, fill: false });
+  t.equal(atOnceMost, 4);
+  t.match(rig.end, { files: 40, pinned: 40, unmatched: 1 });
+});
+
+t.test('whatever ends the work ends the listing', async (t) => {
+  const rig = requestsRig({ bytesMax: 25 });
+  for (const key of ['a', 'b', 'c', 'd']) rig.put(key);
+  let listed = 0;
+  const list = rig.store.list.bind(rig.store);
+  rig.store.list = async (request) => {
+    listed += 1;
+    return list({ ...request, entriesMax: 1 });
+  };
+  await t.rejects(rig.serve(warm('')), RequestError);
+  await setImmediate();
+  t.equal(listed, 3, 'no page is asked for after the third');
+});
