@@ -109,7 +109,7 @@ onEachDriver('second requests for slow parts cost at most 2 % of the bytes', asy
 onEachDriver(
   'eight processes read one object at once: every byte is fetched exactly once',
   async (t, driver) => {
-    const { server, mount } = await startWorld(t, { driver });
+    const { server, mount, status } = await startWorld(t, { driver });
     const size = 512 * MIB;
     await server.putSynthetic(BUCKET, 'big', { size, seed: 8 });
     // A machine that is busy enough stalls connections, whose parts are asked for again.
@@ -124,7 +124,10 @@ onEachDriver(
       t.match(stdout.toString(), digest);
     }
     const bytes = server.counters.gets(BUCKET, 'big').reduce((sum, { bytesSent }) => sum + bytesSent, 0);
-    t.equal(bytes / size, 1, 'bytes fetched ÷ object size');
+    t.equal((await status(mountpoint)).totals.bytesFetched, size, 'no byte arrived twice');
+    // A request that is cut short for a reader who is ahead of it leaves on the wire what was sent meanwhile, which is
+    // nothing unless the machine is very busy.
+    t.ok(bytes / size <= 1.05, `bytes sent ÷ object size is ${bytes / size}`);
   },
 );
 
