@@ -6,7 +6,7 @@
 export interface CacheMetrics {
   /** A file was opened. `complete`: every byte of it was in the cache already. */
   opened(complete: boolean): void;
-  /** So many bytes of a copy that this process began to use were there before, or were brought by another daemon. */
+  /** So many bytes of a copy that this process began to use were there before, and were right if that had to be looked at. */
   found(bytes: number): void;
   /** A copy became complete, and was not found wrong; `fillMs` since this process began to fill it. */
   filled(fillMs: number): void;
@@ -22,7 +22,7 @@ export interface CacheTotals {
   /** Opens that found every byte in the cache, and the others. */
   readonly hits: number;
   readonly misses: number;
-  /** Bytes that were there already when a copy was taken into use, or that other daemons brought. */
+  /** Bytes that were there already when a copy was taken into use, those that were verified first included. */
   readonly bytesFromCache: number;
   /** Copies that this daemon completed, and how long that took on average; null while there are none. */
   readonly fills: number;

@@ -66,6 +66,15 @@ t.test('a directory of a mount is warmed by its daemon, and then read without th
   const { stdout } = await read(join(mountpoint, 'models/shard-3.bin'), 0, MIB + 17);
   assertPattern(t, stdout, 3, 0, 'shard-3');
   t.equal(gets(world), 0, 'nothing is fetched any more');
+  const { cache } = await world.status(mountpoint);
+  t.match(cache, {
+    hits: 1,
+    misses: 0,
+    fills: 12,
+    bytesFromBucket: 12 * (MIB + 17),
+    verificationFailures: 0,
+  });
+  t.ok(Number(cache.fillMsAverage) > 0);
   const again = await world.sluice(['warm', join(mountpoint, 'models/shard-*.bin')]);
   t.equal(again.code, 0);
   t.match(again.stdout.toString(), '12 objects in the cache, 12.0 MiB: 0 B fetched, 12.0 MiB were there\n');
@@ -108,6 +117,8 @@ t.test('what was warmed without a mount is there for the mount', async (t) => {
   const { stdout } = await read(join(mountpoint, 'a'), 0, 3 * MIB);
   assertPattern(t, stdout, 0, 0, 'a');
   t.equal(gets(world), 0);
+  const { cache } = await world.status(mountpoint);
+  t.match(cache, { hits: 1, misses: 0, fills: 0, bytesFromCache: 3 * MIB, bytesFromBucket: 0 });
 });
 
 t.test('patterns and lists say which', async (t) => {
