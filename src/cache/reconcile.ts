@@ -1,7 +1,7 @@
 /**
  * Files and index are made to agree again, after an end at any moment: once, when a daemon starts. A row is there before
  * its files and gone after them, and files are made and deleted by who holds the claim; so a file without a row belongs
- * to nobody, however young it is, and a row that nobody has open and whose files are gone says nothing.
+ * to nobody, however young it is, and a row that nobody has open and that has no data says nothing.
  */
 import { join } from 'node:path';
 import { asError } from '../runtime/assert.js';
@@ -17,7 +17,7 @@ export interface ReconcileDeps {
 const FILE_NAME = /^([0-9a-f]{24})(\.part|\.map)?$/;
 
 export interface Reconciled {
-  /** Files without a row, which were deleted, and rows without files, which are doomed. */
+  /** Files without a row, which were deleted, and rows without data, which are doomed. */
   readonly files: number;
   readonly rows: number;
 }
@@ -50,8 +50,9 @@ export function reconcile(directory: CacheDirectory, { files, logger }: Reconcil
   }
   let forgotten = 0;
   for (const [name, row] of rows) {
-    const isLost = row.state === 'complete' ? !hasData(found.get(name)) : !found.has(name);
-    if (isLost && row.state !== 'evicting' && index.evictions.take(row.id)) forgotten += 1;
+    // What is open, or expected by a pin, stays.
+    const isEmpty = row.state !== 'evicting' && !hasData(found.get(name));
+    if (isEmpty && index.evictions.take(row.id)) forgotten += 1;
   }
   const reconciled = { files: orphans, rows: forgotten };
   if (orphans + forgotten > 0) logger.info(reconciled, 'the cache and its index did not agree: put right');

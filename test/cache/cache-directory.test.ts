@@ -194,6 +194,20 @@ t.test('files without a row and rows without files go at the start, whatever clo
   cache.close();
 });
 
+t.test('a copy that was begun by a killed daemon, and got no bytes, goes at the start', async (t) => {
+  const directory = t.testdir({});
+  const child = new AnsweringChild<ChildCommand, ChildAnswer>(script, []);
+  await child.ask({ do: 'open', directory });
+  await child.ask({ do: 'acquire', key: 'a' });
+  t.equal(dataFiles(directory).length, 1, 'its map');
+  child.kill('SIGKILL');
+  await child.exit;
+  const cache = await openCache(directory);
+  t.same(cache.list(), []);
+  t.same(dataFiles(directory), []);
+  cache.close();
+});
+
 t.test('files of a copy that another process has just begun are no orphans', async (t) => {
   const directory = t.testdir({});
   const first = await openCache(directory);
