@@ -50,9 +50,9 @@ export function reconcile(directory: CacheDirectory, { files, logger }: Reconcil
   }
   let forgotten = 0;
   for (const [name, row] of rows) {
-    // What is open, or expected by a pin, stays.
-    const isEmpty = row.state !== 'evicting' && !hasData(found.get(name));
-    if (isEmpty && index.evictions.take(row.id)) forgotten += 1;
+    // Bytes are counted before they are written. What is open, or expected by a pin, stays.
+    const isEmpty = row.bytes === 0 || !hasData(found.get(name));
+    if (isEmpty && row.state !== 'evicting' && index.evictions.take(row.id)) forgotten += 1;
   }
   const reconciled = { files: orphans, rows: forgotten };
   if (orphans + forgotten > 0) logger.info(reconciled, 'the cache and its index did not agree: put right');

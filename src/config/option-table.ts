@@ -3,77 +3,11 @@
  * default and help. The command line, the environment, the configuration file, `--help` and docs/OPTIONS.md are all
  * made from this table. Values are written as a user would write them, and read by option-schema.ts.
  */
+import { BUCKET_OPTIONS } from './bucket-options.js';
 import type { OptionSpec } from './option-spec.js';
 
 export const OPTIONS = [
-  {
-    name: 'endpoint-url',
-    kind: 'url',
-    group: 'Bucket',
-    placeholder: 'URL',
-    help: 'S3 server to talk to',
-    defaultText: 'AWS, by region',
-    example: 'https://s3.example.com',
-    otherVariables: ['AWS_ENDPOINT_URL_S3', 'AWS_ENDPOINT_URL'],
-  },
-  {
-    name: 'region',
-    kind: 'text',
-    group: 'Bucket',
-    placeholder: 'NAME',
-    help: "region to sign for; the bucket's own region is followed",
-    defaultText: "the AWS chain's, else us-east-1",
-    example: 'eu-central-1',
-  },
-  {
-    name: 'profile',
-    kind: 'text',
-    group: 'Bucket',
-    placeholder: 'NAME',
-    help: 'profile of the shared AWS configuration files',
-    defaultText: 'the AWS chain decides',
-    example: 'research',
-  },
-  {
-    name: 'no-sign-request',
-    kind: 'boolean',
-    group: 'Bucket',
-    help: 'read a public bucket anonymously, without credentials',
-    default: false,
-  },
-  {
-    name: 'force-path-style',
-    kind: 'boolean',
-    group: 'Bucket',
-    help: 'address the bucket as URL/BUCKET, not BUCKET.URL; most servers other than AWS want it',
-    default: false,
-  },
-  {
-    name: 'ca-bundle',
-    kind: 'path',
-    group: 'Bucket',
-    placeholder: 'FILE',
-    help: 'certificate authorities (PEM) to trust besides the built-in ones',
-    defaultText: 'none',
-    example: '/etc/ssl/private-ca.pem',
-    otherVariables: ['AWS_CA_BUNDLE'],
-  },
-  {
-    name: 'requester-pays',
-    kind: 'boolean',
-    group: 'Bucket',
-    help: 'agree to pay for requests to a bucket whose owner asks for it',
-    default: false,
-  },
-  {
-    name: 'sse-customer-key-file',
-    kind: 'path',
-    group: 'Bucket',
-    placeholder: 'FILE',
-    help: 'key of objects encrypted with a customer-provided key (SSE-C): 32 bytes, raw, base64 or hex',
-    defaultText: 'none',
-    example: '/etc/sluice/models.key',
-  },
+  ...BUCKET_OPTIONS,
   {
     name: 'driver',
     kind: 'choice',

@@ -199,7 +199,7 @@ t.test('a copy that was begun by a killed daemon, and got no bytes, goes at the 
   const child = new AnsweringChild<ChildCommand, ChildAnswer>(script, []);
   await child.ask({ do: 'open', directory });
   await child.ask({ do: 'acquire', key: 'a' });
-  t.equal(dataFiles(directory).length, 1, 'its map');
+  t.equal(dataFiles(directory).length, 2);
   child.kill('SIGKILL');
   await child.exit;
   const cache = await openCache(directory);

@@ -31,6 +31,7 @@ export interface CatalogueTotals {
 export interface NamedCopy {
   readonly id: number;
   readonly state: CopyState;
+  readonly bytes: number;
 }
 
 export class Catalogue {
@@ -55,8 +56,13 @@ export class Catalogue {
 
   /** By the name of its files, every copy whatever its state. */
   names(): ReadonlyMap<string, NamedCopy> {
-    const rows = this.#database.all('SELECT name, id, state FROM copies');
-    return new Map(rows.map((row) => [text(row, 'name'), { id: number(row, 'id'), state: stateOf(row) }]));
+    const rows = this.#database.all('SELECT name, id, state, bytes FROM copies');
+    return new Map(
+      rows.map((row) => [
+        text(row, 'name'),
+        { id: number(row, 'id'), state: stateOf(row), bytes: number(row, 'bytes') },
+      ]),
+    );
   }
 
   totals(): CatalogueTotals {
