@@ -198,7 +198,7 @@ export class Cache implements CopySource {
     const acquired = this.#access.attempt('acquire a copy', () =>
       claims.acquire(version, this.#directory.newName(), files),
     );
-    if (acquired === undefined) files.abandon();
+    if (acquired === undefined) this.#quietly('abandon a copy', () => files.abandon());
     this.#access.attempt('delete copies', () => this.#sweep());
     if (acquired === undefined || acquired.kind === 'busy') return undefined;
     return this.#begin(version, acquired, files);
@@ -234,6 +234,7 @@ export class Cache implements CopySource {
       try {
         files.create(row);
       } catch (error) {
+        this.#quietly('abandon a copy', () => files.abandon());
         index.claims.release(row.id);
         throw error;
       }

@@ -93,8 +93,11 @@ export class CopyFiles implements FilesOfCopy {
 
   /** It was not acquired, as the index did not take it. */
   abandon(): void {
-    this.#map?.close();
-    for (const path of this.#created) this.#deps.files.unlink(path);
+    try {
+      this.#map?.close();
+    } finally {
+      for (const path of this.#created) this.#deps.files.unlink(path);
+    }
   }
 
   /** Where the data file lies: a daemon may have been killed between renaming it and saying so. */
