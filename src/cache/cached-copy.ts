@@ -139,7 +139,7 @@ export class CachedCopy implements LocalCopy {
       this.#isComplete = true;
       const data = files.stat(path);
       const stamp = stampOf(boot, [data]) ?? '';
-      const left = { stamp, bytes: this.#bytesOnDisk(), verdict, checksum };
+      const left = { stamp, bytes: this.#bytesOnDisk(this.#version.size), verdict, checksum };
       // Another may have condemned it: it goes with the last one that has it open.
       if (!directory.index.claims.complete(this.#id, left)) this.#role = 'private';
     });
@@ -197,6 +197,7 @@ export class CachedCopy implements LocalCopy {
   /** Ends the use of the memory. Returns what a partial copy of ours is left like, if that can be relied on. */
   #leave(): Left | undefined {
     const isOurs = this.#role === 'owner' && !this.#isComplete;
+    const { arrivedBytes } = this.memory.availability;
     try {
       if (isOurs) this.#map.save();
     } finally {
@@ -205,7 +206,7 @@ export class CachedCopy implements LocalCopy {
     if (!isOurs || !this.#isVouchedFor) return undefined;
     const { directory, files, boot } = this.#keeper;
     const stamp = stampOf(boot, [files.stat(this.path), files.stat(directory.fileOf(this.#name, 'map'))]);
-    return stamp === undefined ? undefined : { stamp, bytes: this.#bytesOnDisk() };
+    return stamp === undefined ? undefined : { stamp, bytes: this.#bytesOnDisk(arrivedBytes) };
   }
 
   #takeOut(what: string): void {
@@ -224,11 +225,11 @@ export class CachedCopy implements LocalCopy {
     }
   }
 
-  #bytesOnDisk(): number {
+  /** At least what arrived: some file systems count blocks only when they are written out. */
+  #bytesOnDisk(arrivedBytes: number): number {
     const { directory, files } = this.#keeper;
-    const blocks = [this.path, directory.fileOf(this.#name, 'map')].map(
-      (path) => files.stat(path)?.blocks ?? 0n,
-    );
-    return blocks.reduce((bytes, each) => bytes + Number(each) * STAT_BLOCK_BYTES, 0);
+    const paths = [this.path, directory.fileOf(this.#name, 'map')];
+    const blocks = paths.reduce((sum, path) => sum + Number(files.stat(path)?.blocks ?? 0n), 0);
+    return Math.max(blocks * STAT_BLOCK_BYTES, arrivedBytes + mapFileBytes(this.#version.size));
   }
 }
