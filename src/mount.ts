@@ -4,11 +4,10 @@
  *
  *     cli ─► mountBucket ─► object store ─► engine (downloaders, TempFileStores) ─► filesystem ─► session ─► kernel
  */
-import { join } from 'node:path';
 import type { MountConfig } from './config/mount-config.js';
 import type { Cache } from './cache/cache.js';
 import { CacheDirectoryError } from './cache/directory-check.js';
-import { PrivateCopies } from './cache/private-copy.js';
+import type { LocalCopy } from './cache/local-copy.js';
 import { buildEngine } from './engine.js';
 import type { Engine, EngineCache } from './engine.js';
 import type { Platform } from './filesystem/keys.js';
@@ -18,7 +17,7 @@ import type { Session } from './fuse/session.js';
 import { MountError } from './fuse/session.js';
 import { createS3ObjectStore } from './object-store/s3-object-store.js';
 import type { S3ObjectStore } from './object-store/s3-object-store.js';
-import type { ObjectStore } from './object-store/object-store.js';
+import type { ObjectStore, ObjectVersion } from './object-store/object-store.js';
 import type { ControlCall } from './observability/control.js';
 import { silentLogger } from './observability/logger.js';
 import type { Logger } from './observability/logger.js';
@@ -156,28 +155,23 @@ function buildLayers(config: MountConfig, deps: MountDeps, { objectStore, cache,
 function rehearse(config: MountConfig, deps: MountDeps, objectStore: S3ObjectStore, cache: Cache): Rehearsal {
   const { clock, logger } = deps;
   const quiet = { clock, logger: silentLogger };
-  return new Rehearsal(
-    {
-      logger,
-      openStore: () => objectStore.openRehearsal(),
-      buildLayers: (store, path) => {
-        const copies = new PrivateCopies(path, silentLogger);
-        const own: EngineCache = {
-          bytesMax: cache.bytesMax,
-          owner: undefined,
-          acquire: (version) => copies.acquire(version),
-          free: () => false,
-          close: () => copies.close(),
-        };
-        return buildLayers(config, quiet, {
-          objectStore: store,
-          cache: own,
-          metrics: new TransferMetrics(clock),
-        });
-      },
-    },
-    join(cache.ownersFolder, cache.ownerId),
-  );
+  return new Rehearsal({
+    logger,
+    openStore: () => objectStore.openRehearsal(),
+    buildLayers: (store) =>
+      buildLayers(config, quiet, {
+        objectStore: store,
+        cache: { ...engineCache(cache), owner: undefined, acquire: (version) => passing(cache, version) },
+        metrics: new TransferMetrics(clock),
+      }),
+  });
+}
+
+/** A copy that is gone with its release. */
+function passing(cache: Cache, version: ObjectVersion): LocalCopy {
+  const copy = cache.acquire(version);
+  copy.detach();
+  return copy;
 }
 
 /** Watches over the mount to its end, then takes the layers down, top first. */

@@ -6,8 +6,6 @@
  * Promise: it delays nobody for longer than one read takes, asks nothing of the bucket, and leaves nothing behind: no
  * file, no connection, no line in the log but at debug level. What goes wrong in it harms nothing but the rehearsal.
  */
-import { mkdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import type { Session } from './fuse/session.js';
@@ -24,8 +22,8 @@ export interface RehearsedLayers {
 export interface RehearsalDeps {
   /** Undefined when there is nothing to rehearse with. */
   readonly openStore: () => Promise<ObjectStore | undefined>;
-  /** @param directory where its temp files go */
-  readonly buildLayers: (store: ObjectStore, directory: string) => RehearsedLayers;
+  /** Over a cache that keeps nothing. */
+  readonly buildLayers: (store: ObjectStore) => RehearsedLayers;
   readonly logger: Logger;
 }
 
@@ -36,14 +34,11 @@ export class Rehearsal {
   /** Settles when it is over and cleaned up. Never rejects. */
   readonly done: Promise<void>;
   readonly #deps: RehearsalDeps;
-  readonly #directory: string;
   #closed = false;
   #cleanUp: (() => void)[] = [];
 
-  /** @param folder that belongs to the mount */
-  constructor(deps: RehearsalDeps, folder: string) {
+  constructor(deps: RehearsalDeps) {
     this.#deps = deps;
-    this.#directory = join(folder, 'rehearsal');
     this.done = this.#run();
   }
 
@@ -69,9 +64,7 @@ export class Rehearsal {
   async #rehearse(store: ObjectStore): Promise<void> {
     this.#cleanUp.push(() => store.close());
     if (this.#closed) return;
-    mkdirSync(this.#directory, { mode: 0o700 });
-    this.#cleanUp.push(() => rmSync(this.#directory, { recursive: true, force: true }));
-    const { session, filesystem, engine } = this.#deps.buildLayers(store, this.#directory);
+    const { session, filesystem, engine } = this.#deps.buildLayers(store);
     this.#cleanUp.push(() => void engine.close());
     this.#cleanUp.push(() => filesystem.close());
     // What a function has learned about its operands is kept from its first run on, instead of from about its eighth.
