@@ -3,7 +3,6 @@
  * Called by CacheDirectory before anything is made in it.
  */
 import { chmodSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
-import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { asError } from '../runtime/assert.js';
 import { makeFolder } from '../runtime/make-folder.js';
@@ -59,11 +58,11 @@ export function refusal(
 
 function checkOwner(directory: string, path: string): void {
   const { uid } = statSync(path);
-  const { uid: own, username } = userInfo();
+  const own = process.getuid?.();
   if (uid === own) return;
   throw refusal(
     directory,
-    `it belongs to user ${uid}, not to ${username} (${own})`,
+    `it belongs to user ${uid}, and this is user ${own}`,
     'each user needs a directory of their own: choose one with --cache-dir',
   );
 }
