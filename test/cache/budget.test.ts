@@ -55,6 +55,16 @@ t.test('of copies that were used about as recently, the often used stay', async 
   cache.close();
 });
 
+t.test('what was used often, but long ago, goes before what was used once just now', async (t) => {
+  const cache = await openCache(t.testdir({}), { bytesMax: 3 * MIB + MIB / 2 });
+  for (let uses = 0; uses < 20; uses++) use(cache, 'long ago');
+  for (let uses = 0; uses < 16; uses++) use(cache, 'now');
+  use(cache, 'once');
+  use(cache, 'new');
+  t.same(keys(cache), ['new', 'now', 'once']);
+  cache.close();
+});
+
 t.test('the order of use does not depend on the clock', async (t) => {
   const directory = t.testdir({});
   const clock = new SimulatedClock({ wallTimeMs: Date.UTC(2030, 0) });
