@@ -1,94 +1,20 @@
 /** What of a local copy is trusted after an unclean end, with real files: flipped bytes, holes, cuts, and who waits. */
-import { closeSync, openSync, readSync, truncateSync, writeSync } from 'node:fs';
+import { readSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import t from 'tap';
-import { SparseFile } from '../../src/file/sparse-file.js';
-import { BlockVerifier } from '../../src/file/store-verification.js';
-import type { VerificationDeps } from '../../src/file/store-verification.js';
 import { Slots } from '../../src/object-store/slots.js';
-import { createLogger } from '../../src/observability/logger.js';
-import { Availability } from '../../src/runtime/availability.js';
-import { BlockChecksummer } from '../../src/runtime/block-checksummer.js';
-import { BLOCK_BYTES, BlockChecksums } from '../../src/runtime/block-checksums.js';
-import { checksumFunctions } from '../../src/runtime/checksum-functions.js';
+import { BLOCK_BYTES } from '../../src/runtime/block-checksums.js';
 import { Deferred } from '../../src/runtime/deferred.js';
-import { fillPattern } from '../../src/runtime/pattern.js';
 import { settle } from '../support/store-harness.js';
+import { functions, LeftCopy } from './left-copy.js';
+import type { LeftCopyOptions } from './left-copy.js';
 
-const SEED = 7;
 const directory = t.testdir({});
 let copies = 0;
-const functions = checksumFunctions(undefined);
 
-/** The copy that a process left behind: a file, and what was noted of its blocks. */
-class Copy {
-  readonly path: string;
-  readonly size: number;
-  readonly file: SparseFile;
-  readonly blocks: BlockChecksums;
-  readonly availability: Availability;
-  readonly published: number[] = [];
-  readonly lines: Record<string, unknown>[] = [];
-  readonly #deps: VerificationDeps;
-
-  private constructor(path: string, size: number, deps: Partial<VerificationDeps>) {
-    this.path = path;
-    this.size = size;
-    const onProblem = (error: Error) => {
-      throw error;
-    };
-    this.file = new SparseFile({ path, size, exists: false, onProblem });
-    this.blocks = BlockChecksums.create(size);
-    this.availability = Availability.create(size);
-    const write = (line: string) => void this.lines.push(JSON.parse(line) as Record<string, unknown>);
-    this.#deps = { functions, turns: new Slots(1), logger: createLogger('info', { write }), ...deps };
-  }
-
-  /** All of `written` came, and was summed on the way; the rest are holes. */
-  static async of(
-    size: number,
-    options: { readonly written?: readonly number[]; readonly deps?: Partial<VerificationDeps> } = {},
-  ): Promise<Copy> {
-    const copy = new Copy(join(directory, `copy${(copies += 1)}`), size, options.deps ?? {});
-    copy.blocks.expectKind('crc32');
-    for (const block of options.written ?? copy.all) {
-      const { start, end } = copy.blocks.blockRange(block);
-      const bytes = fillPattern(new Uint8Array(end - start), SEED, start);
-      await copy.file.write([bytes], start);
-      new BlockChecksummer(copy.blocks, functions, start).update(bytes, 0, bytes.length);
-    }
-    return copy;
-  }
-
-  get all(): number[] {
-    return Array.from({ length: this.blocks.blocks }, (_, block) => block);
-  }
-
-  flip(offset: number): void {
-    const byte = Buffer.alloc(1);
-    const descriptor = openSync(this.path, 'r+');
-    readSync(descriptor, byte, 0, 1, offset);
-    byte[0] = (byte[0] ?? 0) ^ 1;
-    writeSync(descriptor, byte, 0, 1, offset);
-    closeSync(descriptor);
-  }
-
-  verifier(): BlockVerifier {
-    return new BlockVerifier(
-      {
-        id: 's1',
-        file: this.file,
-        availability: this.availability,
-        blocks: this.blocks,
-        publish: (range) => {
-          this.published.push(range.start / BLOCK_BYTES);
-          this.availability.publish(range);
-        },
-      },
-      this.#deps,
-    );
-  }
+function leftCopy(size: number, options?: LeftCopyOptions): Promise<LeftCopy> {
+  return LeftCopy.of(join(directory, `copy${(copies += 1)}`), size, options);
 }
 
 /** Sums as the addon would, each when the test says so. */
@@ -125,7 +51,7 @@ class HeldSums {
 }
 
 t.test('a whole copy is published again, and its CRC32Cs stay', async (t) => {
-  const copy = await Copy.of(3 * BLOCK_BYTES + 77);
+  const copy = await leftCopy(3 * BLOCK_BYTES + 77);
   const verifier = copy.verifier();
   verifier.start();
   t.same(await verifier.done, { blocksRight: 4, blocksWrong: 0 });
@@ -147,7 +73,7 @@ t.test('one flipped byte costs its block, wherever it lies', async (t) => {
     'the last byte': size - 1,
   };
   for (const [place, offset] of Object.entries(places)) {
-    const copy = await Copy.of(size);
+    const copy = await leftCopy(size);
     copy.flip(offset);
     const verifier = copy.verifier();
     verifier.start();
@@ -176,7 +102,7 @@ t.test(
     await fc.assert(
       fc.asyncProperty(damages, async ({ written, flips, needed }) => {
         // At least one, so that there is a file to damage.
-        const copy = await Copy.of(size, { written: [0, ...written.filter((block) => block > 0)] });
+        const copy = await leftCopy(size, { written: [0, ...written.filter((block) => block > 0)] });
         const bad = new Set<number>();
         for (const offset of new Set(flips)) {
           copy.flip(offset);
@@ -208,7 +134,7 @@ t.test(
 
 t.test('holes are not zeros of the object, and blocks that nobody summed are not looked at', async (t) => {
   const sums = new HeldSums();
-  const copy = await Copy.of(4 * BLOCK_BYTES, { written: [1], deps: sums });
+  const copy = await leftCopy(4 * BLOCK_BYTES, { written: [1], deps: sums });
   const hole = copy.blocks.blockRange(2);
   // As a map that reached the disk where the data did not.
   copy.blocks.record(2, 0x12345678, undefined);
@@ -224,14 +150,14 @@ t.test('holes are not zeros of the object, and blocks that nobody summed are not
 t.test(
   'a file of another length is not trusted at all, nor one that is gone or cannot be read',
   async (t) => {
-    const cut = await Copy.of(3 * BLOCK_BYTES);
+    const cut = await leftCopy(3 * BLOCK_BYTES);
     truncateSync(cut.path, 3 * BLOCK_BYTES - 1);
-    const grown = await Copy.of(3 * BLOCK_BYTES);
+    const grown = await leftCopy(3 * BLOCK_BYTES);
     truncateSync(grown.path, 3 * BLOCK_BYTES + 1);
-    const failing = await Copy.of(3 * BLOCK_BYTES, {
+    const failing = await leftCopy(3 * BLOCK_BYTES, {
       deps: { checksumRange: () => Promise.reject(new Error('EIO')) },
     });
-    const gone = await Copy.of(3 * BLOCK_BYTES);
+    const gone = await leftCopy(3 * BLOCK_BYTES);
     await gone.file.close();
     for (const copy of [cut, grown, failing, gone]) {
       const verifier = copy.verifier();
@@ -250,7 +176,7 @@ t.test(
 );
 
 t.test('a file that is cut while it is read is not trusted from there on', async (t) => {
-  const copy = await Copy.of(3 * BLOCK_BYTES);
+  const copy = await leftCopy(3 * BLOCK_BYTES);
   const verifier = copy.verifier();
   await verifier.need({ start: 0, end: 1 });
   truncateSync(copy.path, BLOCK_BYTES + 5);
@@ -264,7 +190,7 @@ t.test('a file that is cut while it is read is not trusted from there on', async
 t.test('what a reader needs comes at once, whatever the background waits for', async (t) => {
   const turns = new Slots(1);
   t.ok(await turns.acquire(new AbortController().signal), 'another store has the turn');
-  const copy = await Copy.of(4 * BLOCK_BYTES, { deps: { turns } });
+  const copy = await leftCopy(4 * BLOCK_BYTES, { deps: { turns } });
   const verifier = copy.verifier();
   verifier.start();
   await settle();
@@ -279,7 +205,7 @@ t.test('what a reader needs comes at once, whatever the background waits for', a
 
 t.test('many who need one block wait for one look at it, the background among them', async (t) => {
   const sums = new HeldSums();
-  const copy = await Copy.of(2 * BLOCK_BYTES, { deps: sums });
+  const copy = await leftCopy(2 * BLOCK_BYTES, { deps: sums });
   const verifier = copy.verifier();
   verifier.start();
   const needs = [5, 5, 900].map((start) => verifier.need({ start, end: start + 10 }));
@@ -298,7 +224,7 @@ t.test('many who need one block wait for one look at it, the background among th
 
 t.test('a block that a fetch brings meanwhile is summed anew when the copy is complete', async (t) => {
   const sums = new HeldSums();
-  const copy = await Copy.of(3 * BLOCK_BYTES, { deps: sums });
+  const copy = await leftCopy(3 * BLOCK_BYTES, { deps: sums });
   const verifier = copy.verifier();
   verifier.start();
   copy.availability.publish(copy.blocks.blockRange(1));
@@ -310,7 +236,7 @@ t.test('a block that a fetch brings meanwhile is summed anew when the copy is co
 
 t.test('stopping ends the waits; nothing is published after it, and what was noted stays', async (t) => {
   const sums = new HeldSums();
-  const copy = await Copy.of(3 * BLOCK_BYTES, { deps: sums });
+  const copy = await leftCopy(3 * BLOCK_BYTES, { deps: sums });
   const verifier = copy.verifier();
   verifier.start();
   const need = verifier.need({ start: 0, end: copy.size });
@@ -326,13 +252,13 @@ t.test('stopping ends the waits; nothing is published after it, and what was not
   await verifier.need({ start: 0, end: 1 });
   t.same(sums.asked, [0]);
 
-  const untouched = (await Copy.of(BLOCK_BYTES)).verifier();
+  const untouched = (await leftCopy(BLOCK_BYTES)).verifier();
   untouched.stop();
   t.same(await untouched.done, { blocksRight: 0, blocksWrong: 0 });
 });
 
 t.test('an empty copy needs no look', async (t) => {
-  const verifier = (await Copy.of(0)).verifier();
+  const verifier = (await leftCopy(0)).verifier();
   await verifier.need({ start: 0, end: 0 });
   t.same(await verifier.done, { blocksRight: 0, blocksWrong: 0 });
 });

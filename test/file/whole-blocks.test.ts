@@ -48,7 +48,11 @@ t.test('a block is summed when its last piece has come, in any order of pieces',
   await rig.arrive(0, 4096);
   await settle();
   t.same(rig.known, [0, 1, 2, 3]);
-  t.same(rig.reads.toSorted((a, b) => a - b), [0, 1, 2, 3], 'each is read once');
+  t.same(
+    rig.reads.toSorted((a, b) => a - b),
+    [0, 1, 2, 3],
+    'each is read once',
+  );
   t.equal(rig.blocks.combined('crc32c'), await serverCrcOf('crc32c', bytes));
 });
 
