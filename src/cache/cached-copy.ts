@@ -157,6 +157,11 @@ export class CachedCopy implements LocalCopy {
     this.#takeOut('take a copy out of the cache');
   }
 
+  isAlone(): boolean {
+    const { directory, attempt } = this.#keeper;
+    return attempt('see who has a copy open', () => directory.index.claims.isAlone(this.#id)) === true;
+  }
+
   takeOver(): TakeOver {
     const { directory, attempt } = this.#keeper;
     if (this.#role !== 'follower') return 'gone';

@@ -90,6 +90,11 @@ export interface LocalCopy {
   condemn(): void;
   /** Taken out of the cache: private from now on, deleted at `release`; still counted in the budget until then. */
   detach(): void;
+  /**
+   * After `detach`: no other process has it open, nor can it any more. Only then may bytes be taken out of the file: others
+   * may write and publish at any moment.
+   */
+  isAlone(): boolean;
   /** For a follower whose owner is gone. */
   takeOver(): TakeOver;
   /**

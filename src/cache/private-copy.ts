@@ -73,6 +73,10 @@ class PrivateCopy implements LocalCopy {
 
   detach(): void {}
 
+  isAlone(): boolean {
+    return true;
+  }
+
   takeOver(): TakeOver {
     return 'gone';
   }

@@ -131,11 +131,21 @@ export class FollowingFetcher implements Fetcher {
   #listener(): CopyLinkListener {
     return {
       advanced: () => this.#store.advancedElsewhere(),
+      arrived: (range) => this.#arrived(range),
       failed: (range, code, message) => this.#failed(range, code, message),
       ended: (end, message) => this.#ended(end, message),
       lost: (reason) => this.#lost(reason),
       unresponsive: () => this.#fetchAlone('the owner does not answer'),
     };
+  }
+
+  #arrived({ start, end }: ByteRange): void {
+    this.#store.advancedElsewhere();
+    const isElsewhere = this.#stillDemanded().some((range) => range.start >= start && range.end <= end);
+    // Nothing is taken out of a file that others have open: its bytes must have come into another.
+    if (!isElsewhere) return;
+    this.#link?.close();
+    this.#lost('it fills another copy');
   }
 
   #failed(range: ByteRange, code: string, message: string): void {

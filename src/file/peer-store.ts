@@ -28,7 +28,7 @@ export function openForPeer(
       const waiter = store.wait(range, (outcome) => {
         isSettled = true;
         waiting.delete(name);
-        if (outcome.kind === 'arrived') listener.advanced();
+        if (outcome.kind === 'arrived') listener.arrived(range);
         else listener.failed(range, outcome.error.code, outcome.error.message);
       });
       if (!isSettled) waiting.set(name, waiter);

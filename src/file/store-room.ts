@@ -39,6 +39,7 @@ export class StoreRoom {
   #reservedBytes: number;
   #window: Window | undefined;
   #cannotPunch = false;
+  #isAlone = false;
 
   constructor(store: RoomyStore, deps: StoreRoomDeps) {
     this.#store = store;
@@ -100,6 +101,9 @@ export class StoreRoom {
     // A complete file may be read by the kernel alone.
     if (this.#cannotPunch || this.#store.availability.complete) return 0;
     this.#window ??= this.#openWindow();
+    // What others read, and may fetch, exceeds the room rather than being taken from under them.
+    this.#isAlone ||= this.#deps.copy.isAlone();
+    if (!this.#isAlone) return 0;
     let freed = 0;
     for (const block of this.#window.blocks(alsoUnused)) {
       if (freed >= bytes) break;

@@ -217,6 +217,20 @@ t.test('nobody is looked for when nobody wants anything', async (t) => {
   t.equal(links.length, 2);
 });
 
+t.test('an owner whose bytes come into another copy is not followed', async (t) => {
+  const { read, links, told, availability, downloads } = follow(['gone']);
+  read(FIRST);
+  read(LATER);
+  availability.publish(FIRST);
+  links[0]?.listener.arrived(FIRST);
+  links[0]?.listener.arrived({ start: LATER.start, end: LATER.end - 1 });
+  t.equal(links[0]?.isClosed, false, 'a part of it came');
+  links[0]?.listener.arrived(LATER);
+  t.equal(links[0]?.isClosed, true);
+  t.same(told, ['advanced', 'advanced', 'advanced', 'unusable']);
+  t.same(downloads[0]?.demanded, [LATER]);
+});
+
 t.test('an owner that does not answer is not waited for, and heard when it does', async (t) => {
   const { fetcher, read, links, downloads, told } = follow();
   read(FIRST);

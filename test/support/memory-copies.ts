@@ -139,6 +139,7 @@ export class MemoryCopies implements CopySource {
       },
       condemn: leave,
       detach: leave,
+      isAlone: () => true,
       takeOver: () => 'gone',
       release: () => {
         if (isReleased) return;

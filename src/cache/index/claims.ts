@@ -118,6 +118,13 @@ export class Claims {
     });
   }
 
+  /** It was condemned, and no other daemon has it open: none ever will. */
+  isAlone(id: number): boolean {
+    const alone = `SELECT 1 FROM copies WHERE id = ?1 AND state = 'evicting'
+      AND NOT EXISTS (SELECT 1 FROM uses WHERE copy = ?1 AND owner <> ?2)`;
+    return this.#database.get(alone, id, this.#me) !== undefined;
+  }
+
   /** Counts `bytes` in all for a copy of ours. False when that would be more than `bytesMax` with all others. */
   charge(id: number, bytes: number, bytesMax: number): boolean {
     const charge = `UPDATE copies SET bytes = ?1 WHERE id = ?2

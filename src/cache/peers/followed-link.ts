@@ -102,6 +102,8 @@ export class FollowedLink implements CopyLink {
     switch (message.kind) {
       case 'advanced':
         return this.#listener.advanced();
+      case 'arrived':
+        return this.#listener.arrived(message.range);
       case 'failed':
         return this.#listener.failed(message.range, message.code, message.message);
       case 'ended':

@@ -34,6 +34,7 @@ export type OwnerMessage =
   /** All demands up to `number` were taken note of. */
   | { readonly kind: 'heard'; readonly number: number }
   | { readonly kind: 'advanced'; readonly link: number }
+  | { readonly kind: 'arrived'; readonly link: number; readonly range: ByteRange }
   | {
       readonly kind: 'failed';
       readonly link: number;
@@ -81,9 +82,10 @@ export function parseOwnerMessage(line: string): OwnerMessage | undefined {
   if (!isCount(link)) return undefined;
   if (kind === 'advanced') return { kind, link };
   if (kind === 'refused') return typeof reason === 'string' ? { kind, link, reason } : undefined;
+  const range = parseRange(fields['range']);
+  if (kind === 'arrived') return range && { kind, link, range };
   if (typeof message !== 'string') return undefined;
   if (kind === 'ended') return isCopyEnd(end) ? { kind, link, end, message } : undefined;
-  const range = parseRange(fields['range']);
   if (kind !== 'failed' || range === undefined || typeof code !== 'string') return undefined;
   return { kind, link, range, code, message };
 }

@@ -123,6 +123,7 @@ export class OwnerConnection {
         this.#endWatch();
         return this.#watch();
       case 'advanced':
+      case 'arrived':
       case 'failed':
       case 'ended':
       case 'refused':

@@ -3,7 +3,7 @@
  * tells it what becomes of that. Made by PeerServer for each follower.
  *
  * Promises: all that the follower has open is closed when its connection ends, whoever ended it. What is to be told is a
- * state of the link (`advanced` yes or no, the ranges that failed), told once the follower has taken what was told
+ * state of the link (`advanced` yes or no, the answers to demands), told once the follower has taken what was told
  * before. A follower that says what makes no sense, or holds more than the limits below, is cut off; others are not
  * touched by that.
  */
@@ -17,8 +17,8 @@ import type { CopyEnd, PeerHost, PeerStore, PeerStoreListener } from './peers.js
 
 /** Versions that one follower has open at once: as many as a mount keeps stores. */
 const LINKS_MAX = 16_384;
-/** Failures of one link that the follower has not taken: one for each of its readers that wait, tens. */
-const FAILURES_MAX = 4096;
+/** Answers of one link that the follower has not taken: one for each of its readers that wait, tens. */
+const ANSWERS_MAX = 4096;
 
 export interface PeerSessionDeps {
   readonly host: PeerHost;
@@ -149,7 +149,7 @@ class ServedLink implements PeerStoreListener {
   #isClosed = false;
   /** What was published before the follower opened the link is told by the first of it. */
   #advanced = true;
-  #failures: OwnerMessage[] = [];
+  #answers: OwnerMessage[] = [];
   #end: OwnerMessage | undefined;
 
   constructor(id: number, session: { readonly onDue: () => void; readonly onFlood: () => void }) {
@@ -178,10 +178,12 @@ class ServedLink implements PeerStoreListener {
     this.#tell();
   }
 
+  arrived(range: ByteRange): void {
+    this.#answer({ kind: 'arrived', link: this.id, range });
+  }
+
   failed(range: ByteRange, code: string, message: string): void {
-    if (this.#failures.length === FAILURES_MAX) return this.#session.onFlood();
-    this.#failures.push({ kind: 'failed', link: this.id, range, code, message: shortText(message) });
-    this.#tell();
+    this.#answer({ kind: 'failed', link: this.id, range, code, message: shortText(message) });
   }
 
   ended(end: CopyEnd, message: string): void {
@@ -195,8 +197,8 @@ class ServedLink implements PeerStoreListener {
   }
 
   take(): OwnerMessage[] {
-    const messages = this.#failures;
-    this.#failures = [];
+    const messages = this.#answers;
+    this.#answers = [];
     if (this.#advanced && this.#store !== undefined) messages.unshift({ kind: 'advanced', link: this.id });
     this.#advanced = false;
     if (this.#end !== undefined) messages.push(this.#end);
@@ -207,6 +209,12 @@ class ServedLink implements PeerStoreListener {
     this.#isClosed = true;
     this.#store?.close();
     this.#store = undefined;
+  }
+
+  #answer(message: OwnerMessage): void {
+    if (this.#answers.length === ANSWERS_MAX) return this.#session.onFlood();
+    this.#answers.push(message);
+    this.#tell();
   }
 
   #tell(): void {

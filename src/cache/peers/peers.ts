@@ -19,7 +19,7 @@ export interface PeerHost {
 export interface PeerStore {
   /** A reader of the follower read, or wants, `range`: what comes after it may be fetched ahead. */
   observe(range: ByteRange): void;
-  /** A reader waits for `range`. Answered by `advanced` when its bytes are there, also when they were before. */
+  /** A reader waits for `range`. Answered by `arrived` when its bytes are there, also when they were before. */
   demand(range: ByteRange): void;
   /** All of it is wanted. */
   fill(kind: CopyFill): void;
@@ -45,6 +45,8 @@ export type CopyEnd =
 export interface PeerStoreListener {
   /** More bytes may be there than before. Called as often as one likes: many calls become one. */
   advanced(): void;
+  /** What was demanded is there: who does not see it follows another copy. */
+  arrived(range: ByteRange): void;
   /** `range` cannot be had now. `code` is the store layer's own, and means there what it meant here. */
   failed(range: ByteRange, code: string, message: string): void;
   /** The last call. */

@@ -100,7 +100,7 @@ t.test('a follower that talks nonsense is cut off, and no other', async (t) => {
   }
   t.ok(await eventually(() => host.openCount === 1), 'what those had open is closed');
   link.demand({ start: 5, end: 6 });
-  await heard.nextOf('advanced');
+  await heard.nextOf('arrived');
 });
 
 t.test('a follower that asks without end and takes no answer is cut off', async (t) => {

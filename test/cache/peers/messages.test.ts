@@ -48,6 +48,7 @@ const ownerMessage: fc.Arbitrary<OwnerMessage> = fc.oneof(
   hello,
   fc.record({ kind: fc.constant('heard' as const), number: count }),
   fc.record({ kind: fc.constant('advanced' as const), link }),
+  fc.record({ kind: fc.constant('arrived' as const), link, range }),
   fc.record({ kind: fc.constant('failed' as const), link, range, code: text, message: text }),
   fc.record({ kind: fc.constant('ended' as const), link, end, message: text }),
   fc.record({ kind: fc.constant('refused' as const), link, reason: text }),

@@ -32,7 +32,7 @@ async function obey(command: PeerCommand): Promise<void> {
     for (let copy = 0; copy < command.copies; copy += 1) {
       const heard = new RecordingListener();
       links.follow(command.ownerId, versionOf(`key ${copy}`), heard).demand({ start: copy, end: copy + 1 });
-      await heard.nextOf('advanced');
+      await heard.nextOf('arrived');
     }
   }
 }

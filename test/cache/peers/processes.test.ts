@@ -56,7 +56,7 @@ t.test('thousands of demands go to another process and are answered', async (t) 
     await Promise.all(
       followed.map(async ({ heard, link }) => {
         link.demand(range);
-        await heard.nextOf('advanced');
+        await heard.nextOf('arrived');
       }),
     );
   }
@@ -70,7 +70,7 @@ t.test('a killed owner is lost to every link at once', async (t) => {
   const followed = Array.from({ length: 20 }, (_, number) => follow(`key ${number}`));
   for (const { heard, link } of followed) {
     link.demand(RANGE);
-    await heard.nextOf('advanced');
+    await heard.nextOf('arrived');
   }
   owner.kill('SIGKILL');
   for (const { heard } of followed) await heard.nextOf('lost');
@@ -95,7 +95,7 @@ t.test('a stopped owner is unresponsive, costs no memory, and answers when it go
   const { owner, clock, follow } = await useOwner(t);
   const { heard, link } = follow('a');
   link.demand(RANGE);
-  await heard.nextOf('advanced');
+  await heard.nextOf('arrived');
   const { demands } = await owner.ask({ kind: 'count' });
   await new Promise((resolve) => setImmediate(resolve));
   owner.kill('SIGSTOP');
@@ -108,7 +108,7 @@ t.test('a stopped owner is unresponsive, costs no memory, and answers when it go
   clock.advance(UNRESPONSIVE_AFTER_MS);
   await heard.nextOf('unresponsive');
   owner.kill('SIGCONT');
-  await heard.nextOf('advanced');
+  await heard.nextOf('arrived');
   const told = (await owner.ask({ kind: 'count' })).demands - demands;
   t.ok(told > 0 && told < ranges, `${ranges} demands in order were told as ${told}`);
   t.ok(await eventually(() => clock.pendingTimers === 0), 'nothing is waited for any more');

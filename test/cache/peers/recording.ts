@@ -49,7 +49,7 @@ export class HostedCopy implements PeerStore {
 export class RecordingHost implements PeerHost {
   readonly copies: HostedCopy[] = [];
   /** Called with each demand; by default its bytes are there at once. */
-  onDemand = (copy: HostedCopy, _range: ByteRange): void => copy.listener.advanced();
+  onDemand = (copy: HostedCopy, range: ByteRange): void => copy.listener.arrived(range);
   fills = (_version: ObjectVersion): boolean => true;
 
   open(version: ObjectVersion, listener: PeerStoreListener): PeerStore | undefined {
@@ -66,6 +66,7 @@ export class RecordingHost implements PeerHost {
 
 export type Heard =
   | { readonly kind: 'advanced' | 'unresponsive' }
+  | { readonly kind: 'arrived'; readonly range: ByteRange }
   | { readonly kind: 'failed'; readonly range: ByteRange; readonly code: string; readonly message: string }
   | { readonly kind: 'ended'; readonly end: string; readonly message: string }
   | { readonly kind: 'lost'; readonly reason: string };
@@ -78,6 +79,10 @@ export class RecordingListener implements CopyLinkListener {
 
   advanced(): void {
     this.#hear({ kind: 'advanced' });
+  }
+
+  arrived(range: ByteRange): void {
+    this.#hear({ kind: 'arrived', range });
   }
 
   failed(range: ByteRange, code: string, message: string): void {
