@@ -25,13 +25,14 @@ interface SharedWorld extends World {
 }
 
 /** So many daemons on one cache directory, and a network that gives them time. */
-async function shareWorld(t: Test, count: number): Promise<SharedWorld> {
+async function shareWorld(t: Test, count: number, extra: readonly string[] = []): Promise<SharedWorld> {
   const world = await startWorld(t);
   const options = [
     `--cache-dir=${join(world.scratch, 'shared')}`,
     `--connections-max=${CONNECTIONS}`,
     `--part-size-max=${PART_MIB}MiB`,
     '--hedge=off',
+    ...extra,
   ];
   const mountOne = () => world.mount(options);
   const daemons: Daemon[] = [];
@@ -150,6 +151,29 @@ t.test('an object that is replaced is stale for the followers of the old version
     }),
     'who opens it again reads the new one',
   );
+});
+
+t.test('an object larger than the cache is read through whoever fetches it, or past it', async (t) => {
+  const { server, daemons } = await shareWorld(t, 2, ['--cache-bytes-max=16MiB']);
+  const size = 48 * MIB;
+  await server.putSynthetic(BUCKET, 'a', { size, seed: 1 });
+  const [owner, follower] = daemons.map(({ mountpoint }) => join(mountpoint, 'a')) as [string, string];
+  const reads = [
+    read(owner, 0, size),
+    read(follower, 0, size),
+    read(follower, 30 * MIB, 8 * MIB, 'mmap'),
+    read(owner, 40 * MIB, 100_000),
+  ];
+  const [whole, followed, mapped, tail] = (await Promise.all(reads)) as [
+    Finished,
+    Finished,
+    Finished,
+    Finished,
+  ];
+  assertBytes(t, whole, 1, 0, size, 'the owner');
+  assertBytes(t, followed, 1, 0, size, 'the follower');
+  assertBytes(t, mapped, 1, 30 * MIB, 8 * MIB, 'a mapping of the follower');
+  assertBytes(t, tail, 1, 40 * MIB, 100_000, 'the tail');
 });
 
 t.test('four daemons, many objects and readers, two killed on the way', { timeout: 240_000 }, async (t) => {
