@@ -31,6 +31,7 @@ export class IndexModel {
   start(owner: string): void {
     this.alive.add(owner);
     this.#owners.add(owner);
+    this.buryDead(owner);
     for (const copy of this.copies) {
       if (copy.state === 'evicting' && !this.#owners.has(copy.owner ?? '')) copy.owner = owner;
     }
