@@ -11,11 +11,15 @@ import type {
   DirectReadListener,
   DirectReads,
 } from '../file/direct-reads.js';
+import type { NodeId } from '../filesystem/filesystem.js';
 import type { NativeAddon, NativeFileId } from '../native.js';
 import { assert } from '../runtime/assert.js';
 
 /** Ends a read that waits; nothing when it ended already. */
 export type FailRead = (read: DirectRead, error: Error) => void;
+
+/** Tells the kernel to forget what it cached of a node. */
+export type DropPages = (node: NodeId) => void;
 
 type FilesOfAddon = Pick<
   NativeAddon,
@@ -26,15 +30,24 @@ type FilesOfAddon = Pick<
 export class NativeFiles implements DirectReads {
   readonly #addon: FilesOfAddon;
   readonly #listeners = new Map<NativeFileId, DirectReadListener>();
+  /** Nodes through which the kernel may have read the file. */
+  readonly #nodes = new Map<NativeFileId, Set<NodeId>>();
   #failRead: FailRead | undefined;
+  #dropPages: DropPages | undefined;
 
   constructor(addon: FilesOfAddon) {
     this.#addon = addon;
   }
 
-  /** Reads fail through `failRead` from now on: before there is a session none can wait. */
-  join(failRead: FailRead): void {
+  /** Reads fail through `failRead` from now on: before there is a session none can wait, and nothing is cached. */
+  join(failRead: FailRead, dropPages: DropPages): void {
     this.#failRead = failRead;
+    this.#dropPages = dropPages;
+  }
+
+  /** A handle of `node` reads the file from now on. */
+  opened(file: NativeFileId, node: NodeId): void {
+    this.#nodes.get(file)?.add(node);
   }
 
   open(availability: Availability, listener: DirectReadListener): DirectFile {
@@ -42,6 +55,7 @@ export class NativeFiles implements DirectReads {
     const id = this.#addon.openFile(new Int32Array(buffer, byteOffset, byteLength / 4));
     assert(!this.#listeners.has(id), `file ${id} is new`);
     this.#listeners.set(id, listener);
+    this.#nodes.set(id, new Set());
     const assertOpen = () => assert(this.#listeners.get(id) === listener, `file ${id} is open`);
     return {
       id,
@@ -61,10 +75,12 @@ export class NativeFiles implements DirectReads {
       revoke: () => {
         assertOpen();
         this.#addon.revokeFile(id);
+        for (const node of this.#nodes.get(id) ?? []) this.#dropPages?.(node);
       },
       close: () => {
         assertOpen();
         this.#listeners.delete(id);
+        this.#nodes.delete(id);
         this.#addon.closeFile(id);
       },
     };

@@ -10,7 +10,7 @@
 import { FilesystemError } from '../filesystem/errors.js';
 import type { Filesystem, HandleId, NodeEntry, NodeId } from '../filesystem/filesystem.js';
 import { MODE_GONE, OPEN_KEEP_CACHE, OPEN_PASSTHROUGH_ALLOWED } from '../native.js';
-import type { NativeSession } from '../native.js';
+import type { NativeFileId, NativeSession } from '../native.js';
 import type { Logger } from '../observability/logger.js';
 import { assert } from '../runtime/assert.js';
 import { ENOSYS, ENXIO, errnoOf } from './errno.js';
@@ -38,6 +38,8 @@ export interface NativeOperationsDeps {
   readonly session: Pick<NativeSession, 'reply' | 'replyOpen'>;
   /** The buffer that the session takes bodies from. */
   readonly replies: Uint8Array;
+  /** A handle of `node` is about to read `file`. */
+  readonly onOpen?: ((file: NativeFileId, node: NodeId) => void) | undefined;
 }
 
 export interface NativeOperationsOptions {
@@ -60,6 +62,7 @@ export class NativeOperations {
   readonly #session: Pick<NativeSession, 'reply' | 'replyOpen'>;
   readonly #replies: FuseReplies;
   readonly #options: NativeOperationsOptions;
+  readonly #onOpen: (file: NativeFileId, node: NodeId) => void;
   readonly #directories: NativeDirectories;
   readonly #handlers: Partial<Record<Operation, Handler>>;
 
@@ -69,6 +72,7 @@ export class NativeOperations {
     this.#session = deps.session;
     this.#replies = new FuseReplies(deps.replies);
     this.#options = options;
+    this.#onOpen = deps.onOpen ?? (() => {});
     this.#directories = new NativeDirectories(deps.filesystem);
     this.#handlers = this.#table();
   }
@@ -176,14 +180,14 @@ export class NativeOperations {
     const handle = this.#filesystem.open(node, { write: openForWrite(body) });
     let isTold = false;
     try {
-      isTold = this.#tellOpen(handle, reply);
+      isTold = this.#tellOpen(node, handle, reply);
     } finally {
       if (!isTold) this.#filesystem.release(handle);
     }
   }
 
   /** The page cache of a node is kept over every open: it is of one version, unless some of it was not. */
-  #tellOpen(handle: HandleId, reply: RequestReply): boolean {
+  #tellOpen(node: NodeId, handle: HandleId, reply: RequestReply): boolean {
     const { direct, complete, replacesCorrupt } = this.#filesystem.contentOf(handle);
     if (!direct) {
       const keep = replacesCorrupt ? 0 : FOPEN_KEEP_CACHE;
@@ -191,6 +195,8 @@ export class NativeOperations {
     }
     const passthrough = complete && this.#options.passthrough ? OPEN_PASSTHROUGH_ALLOWED : 0;
     const keep = replacesCorrupt ? 0 : OPEN_KEEP_CACHE;
+    // Before the kernel can cache any of it.
+    this.#onOpen(direct.id, node);
     return reply.open(handle, direct.id, keep | passthrough) !== MODE_GONE;
   }
 

@@ -9,6 +9,7 @@
  */
 import { closeSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
+import type { DirectRead } from '../file/direct-reads.js';
 import type { Filesystem } from '../filesystem/filesystem.js';
 import type { NativeAddon, NativeSession as AddonSession } from '../native.js';
 import type { Logger } from '../observability/logger.js';
@@ -166,15 +167,20 @@ export class NativeSession implements Session {
       throw error;
     }
     this.#addonSession = session;
-    const operations = new NativeOperations({ filesystem, logger, session, replies }, { passthrough });
+    const onOpen = files.opened.bind(files);
+    const operations = new NativeOperations(
+      { filesystem, logger, session, replies, onOpen },
+      { passthrough },
+    );
     const visitor = this.#visitor(operations);
     take = (bytes) => this.#take(events, bytes, visitor);
     filesystem.onNameOutdated((parent, name) => session.invalidateEntry(parent, Buffer.from(name)));
-    files.join((read, error) => {
+    const failRead = (read: DirectRead, error: Error) => {
       const failure = filesystem.readFailed(read.handle, error);
       if (!session.failRead(read.id, errnoOfError(failure, 'linux'))) return;
       logFailure(logger, { operation: 'read', handle: read.handle, read: `r${read.id}` }, failure);
-    });
+    };
+    files.join(failRead, (node) => session.invalidateInode(node));
   }
 
   /** What the addon calls: must not throw, whatever is in the records. */

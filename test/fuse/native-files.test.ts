@@ -69,13 +69,39 @@ t.test('each file’s listener hears of its reads, and of nothing after the clos
   t.same(two.heard, []);
 });
 
+t.test('what the kernel cached of a revoked file is dropped, of each node that read it', async (t) => {
+  const files = new NativeFiles(new FakeAddon());
+  const [file, other] = [1, 2].map(() => files.open(Availability.create(1), listening().listener));
+  const dropped: number[] = [];
+  files.join(
+    () => {},
+    (node) => void dropped.push(node),
+  );
+  for (const [id, node] of [
+    [1, 7],
+    [1, 7],
+    [1, 8],
+    [2, 9],
+  ] as const) {
+    files.opened(id, node);
+  }
+  file?.revoke();
+  t.same(dropped, [7, 8]);
+  other?.close();
+  files.opened(2, 10);
+  t.same(dropped, [7, 8], 'a file that was closed has no nodes');
+});
+
 t.test('reads fail through the session that joined', async (t) => {
   const files = new NativeFiles(new FakeAddon());
   const file = files.open(Availability.create(1), listening().listener);
   const failed: unknown[] = [];
   const error = new Error('no bytes');
   file.fail(READ, error);
-  files.join((read, cause) => void failed.push(read, cause));
+  files.join(
+    (read, cause) => void failed.push(read, cause),
+    () => {},
+  );
   file.fail(READ, error);
   t.same(failed, [READ, error]);
 });
