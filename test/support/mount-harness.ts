@@ -72,7 +72,7 @@ export interface WorldOptions extends Partial<S3ServerOptions> {
   readonly driver?: DriverName;
 }
 
-export async function startWorld(t: Test, options: WorldOptions = {}): Promise<World> {
+export async function startWorld(t: Pick<Test, 'teardown'>, options: WorldOptions = {}): Promise<World> {
   const { driver, ...serverOptions } = options;
   const scratch = mkdtempSync(join(tmpdir(), 'sluice-test-'));
   mkdirSync(join(scratch, 'run'), { mode: 0o700 });
