@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Measures, each in interleaved runs with medians and spread; all of it, or what is named:
 #
-#   scripts/bench.sh [server] [warm] [follow] [table | READS...]
+#   scripts/bench.sh [server] [warm] [follow] [cache] [table | READS...]
 #
 #   server  the embedded S3 server beside nginx (where nginx is installed)
 #   warm    reads of complete files beside the local file: passthrough, native, portable, s3fs (where it is installed)
 #   follow  a reader that follows an object which arrives at 1 GB/s
+#   cache   restarts, kills, the budget, a full disk and flipped bytes
 #   table   all cold reads beside curl, s3fs and rclone (where they are installed); writes docs/PERFORMANCE.md
 #   READS   some of them: cold tls wan shards first random demand loader streams share
 #
@@ -14,7 +15,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 export RUNS=${RUNS:-5}
-[ $# -gt 0 ] || set -- server table warm follow
+[ $# -gt 0 ] || set -- server table warm follow cache
 code=0
 reads=()
 # What is interrupted cleans up and ends by itself: the rest is left out.
@@ -30,7 +31,7 @@ for name in "$@"; do
         echo "nginx is not installed: the comparison of the embedded server is left out (apt-get install nginx-light)"
       fi
       ;;
-    warm | follow)
+    warm | follow | cache)
       printf '\n== %s\n' "$name"
       node "dist/scripts/bench-$name.js" || code=1
       ;;
@@ -40,7 +41,7 @@ for name in "$@"; do
       ;;
     cold | tls | wan | shards | first | random | demand | loader | streams | share) reads+=("$name") ;;
     *)
-      sed -n '4,10s/^# \{0,1\}//p' scripts/bench.sh >&2
+      sed -n '4,11s/^# \{0,1\}//p' scripts/bench.sh >&2
       echo "bench.sh: no benchmark is called $name" >&2
       exit 2
       ;;
