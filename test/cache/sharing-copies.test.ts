@@ -151,6 +151,24 @@ t.test('a copy that one condemns goes when the last one has closed it', async (t
   reader.close();
 });
 
+t.test('a detached copy is alone once the last other one has closed it, and stays so', async (t) => {
+  const directory = t.testdir({});
+  const [filler, reader] = [await openCache(directory), await openCache(directory)];
+  const owner = filler.acquire(a);
+  bring(owner, a, 0, BLOCK_BYTES);
+  t.notOk(owner.isAlone(), 'others may come at any moment');
+  const follower = reader.acquire(a);
+  owner.detach();
+  t.notOk(owner.isAlone(), 'another has it open');
+  follower.release();
+  t.ok(owner.isAlone());
+  const next = reader.acquire(a);
+  t.not(next.path, owner.path, 'who comes later gets another');
+  t.ok(owner.isAlone());
+  filler.close();
+  reader.close();
+});
+
 t.test('what a killed daemon had open may be evicted, and what it was evicting goes', async (t) => {
   const directory = t.testdir({});
   const child = await startChild(t, directory);
