@@ -125,9 +125,12 @@ export class Claims {
     return this.#database.get(alone, id, this.#me) !== undefined;
   }
 
-  /** Counts `bytes` in all for a copy of ours. False when that would be more than `bytesMax` with all others. */
+  /**
+   * Counts `bytes` in all for a copy, which another may have counted more for already. False when that would be more than
+   * `bytesMax` with all other copies.
+   */
   charge(id: number, bytes: number, bytesMax: number): boolean {
-    const charge = `UPDATE copies SET bytes = ?1 WHERE id = ?2
+    const charge = `UPDATE copies SET bytes = max(bytes, ?1) WHERE id = ?2
       AND (?1 <= bytes OR (SELECT totals.bytes FROM totals) - bytes + ?1 <= ?3)`;
     return this.#database.change(() => this.#database.run(charge, bytes, id, bytesMax) === 1);
   }

@@ -88,7 +88,7 @@ export class IndexModel {
     const copy = this.copy(id);
     if (copy === undefined || (bytes > copy.bytes && this.bytes - copy.bytes + bytes > bytesMax))
       return false;
-    copy.bytes = bytes;
+    copy.bytes = Math.max(copy.bytes, bytes);
     return true;
   }
 
