@@ -13,6 +13,7 @@ import type { Logger } from '../observability/logger.js';
 import { assert } from '../runtime/assert.js';
 import type { Clock } from '../runtime/clock.js';
 import type { MapsFiles } from '../runtime/shared-memory.js';
+import { Ballast } from './ballast.js';
 import { Budget } from './budget.js';
 import { CacheDirectory } from './cache-directory.js';
 import { CachedCopy } from './cached-copy.js';
@@ -61,6 +62,7 @@ export class Cache implements CopySource {
   readonly #files: FileOperations;
   readonly #access: IndexAccess;
   readonly #budget: Budget;
+  readonly #ballast: Ballast;
   readonly #private: PrivateCopies;
   readonly #keeper: CopyKeeper;
   readonly #boot: string | undefined;
@@ -77,6 +79,7 @@ export class Cache implements CopySource {
       cache.#sweep();
       cache.#budget.fit();
       if (options.fillsNothing !== true) cache.#checkSpace(directory);
+      cache.#takeBallast();
       return cache;
     } catch (error) {
       opened.close();
@@ -97,8 +100,9 @@ export class Cache implements CopySource {
     this.#deps = deps;
     this.#files = files;
     this.#boot = 'boot' in deps ? deps.boot : bootId();
-    this.#access = new IndexAccess(clock, logger);
     const { index, path } = directory;
+    this.#ballast = new Ballast(path, files);
+    this.#access = new IndexAccess(clock, logger, () => this.#ballast.drop());
     this.#budget = new Budget({ index, files, metrics, sweep: () => this.#sweep() }, { ...options, path });
     this.#private = new PrivateCopies(directory.privateFolder, logger);
     this.#keeper = {
@@ -139,6 +143,7 @@ export class Cache implements CopySource {
     if (version.size === 0) return this.#private.acquire(version);
     const copy = this.#acquire(version) ?? this.#hide(version) ?? this.#private.acquire(version);
     this.#open.add(copy);
+    this.#takeBallast();
     return copy;
   }
 
@@ -269,6 +274,10 @@ export class Cache implements CopySource {
       index.evictions.end(id);
     }
     this.#directory.sweepDead();
+  }
+
+  #takeBallast(): void {
+    this.#quietly('hold some space for the index', () => this.#ballast.take());
   }
 
   #checkSpace(directory: string): void {

@@ -6,7 +6,7 @@
 import { asError } from '../runtime/assert.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Logger } from '../observability/logger.js';
-import { isBusy } from './index/database.js';
+import { isBusy, isFull } from './index/database.js';
 
 /** Each try at a locked index keeps the event loop waiting for 5 s: one in so long. */
 const REST_MS = 30_000;
@@ -21,13 +21,16 @@ interface Owed {
 export class IndexAccess {
   readonly #clock: Clock;
   readonly #logger: Logger;
+  readonly #onFull: () => boolean;
   #owed: Owed[] = [];
   #restUntilMs = -Infinity;
   #failing = false;
 
-  constructor(clock: Clock, logger: Logger) {
+  /** @param onFull gives space on the disk back, and says whether there was any: what failed is tried once more. */
+  constructor(clock: Clock, logger: Logger, onFull: () => boolean) {
     this.#clock = clock;
     this.#logger = logger;
+    this.#onFull = onFull;
   }
 
   /** What `work` gives; undefined, and a line in the log, when it throws, or when the index is let rest. */
@@ -55,7 +58,7 @@ export class IndexAccess {
   #try<T>(what: string, work: () => T): { readonly result: T } | undefined {
     if (this.#clock.nowMs() < this.#restUntilMs) return undefined;
     try {
-      const result = work();
+      const result = this.#workOnce(work);
       if (this.#failing) this.#logger.info('the cache works again');
       this.#failing = false;
       return { result };
@@ -66,6 +69,15 @@ export class IndexAccess {
       this.#failing = true;
       this.#logger[level]({ err: asError(error), what }, 'the cache failed: going on without it');
       return undefined;
+    }
+  }
+
+  #workOnce<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      if (!isFull(error) || !this.#onFull()) throw error;
+      return work();
     }
   }
 

@@ -94,7 +94,7 @@ export class Downloader implements LaneSource {
 
   /** What is still to come of them, in bytes. */
   get bytesInFlight(): number {
-    return this.#parts.bytesLeft;
+    return this.#parts.bytesLeft((range) => this.#target.missing(range));
   }
 
   /** Notes a read, whether its bytes are there or not, and fetches ahead of it. */

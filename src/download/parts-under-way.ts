@@ -14,11 +14,10 @@ export class PartsUnderWay implements Iterable<Part> {
     return this.#parts.size;
   }
 
-  /** What has not arrived of them. */
-  get bytesLeft(): number {
-    let bytes = 0;
-    for (const { position, end } of this.#parts) bytes += Math.max(0, end - position);
-    return bytes;
+  /** What has not arrived of them, as `missing` tells of a range. */
+  bytesLeft(missing: (range: ByteRange) => readonly ByteRange[]): number {
+    const gaps = [...this.#parts].flatMap((part) => missing(part));
+    return gaps.reduce((bytes, { start, end }) => bytes + end - start, 0);
   }
 
   [Symbol.iterator](): Iterator<Part> {

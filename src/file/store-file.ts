@@ -14,19 +14,23 @@ import type { BorrowedFile, LocalFile } from './sparse-file.js';
 import { diskError, isNoSpace } from './store-state.js';
 
 export interface StoreFileDeps {
-  /** See `TempFileStoreDeps`. */
-  readonly makeRoom: (bytes: number) => boolean;
+  /** The disk is full: frees what it can, and says whether another try to write in `range` is worth it. */
+  readonly makeRoom: (bytes: number, range: ByteRange) => boolean;
 }
 
 /** Freed at a time when a transport finds the disk full: its next attempt brings a part of some MiB. */
 const ROOM_BYTES = 32 * 1024 * 1024;
+
+interface BeingWritten extends ByteRange {
+  isOrphan: boolean;
+}
 
 export class StoreFile {
   readonly #version: ObjectVersion;
   readonly #file: LocalFile;
   readonly #deps: StoreFileDeps;
   /** Where something may be written now. */
-  readonly #beingWritten = new Set<ByteRange>();
+  readonly #beingWritten = new Set<BeingWritten>();
   #lent = 0;
   #quiet: Deferred<void> | undefined;
 
@@ -39,6 +43,18 @@ export class StoreFile {
   /** A transport has the file: it may write and publish at any moment. */
   get isLent(): boolean {
     return this.#lent > 0;
+  }
+
+  /** Nobody wants what is being written now any more; it may come all the same. */
+  orphan(): void {
+    for (const written of this.#beingWritten) written.isOrphan = true;
+  }
+
+  /** That may still come of what nobody wants any more. */
+  get orphanBytes(): number {
+    let bytes = 0;
+    for (const { start, end, isOrphan } of this.#beingWritten) if (isOrphan) bytes += end - start;
+    return bytes;
   }
 
   /** Something in `range` may be written at any moment. */
@@ -89,7 +105,8 @@ export class StoreFile {
     return {
       descriptor: borrowed.descriptor,
       failed: (error) => {
-        if (!isNoSpace(error) || !this.#deps.makeRoom(ROOM_BYTES)) throw diskError(this.#version, error);
+        if (!isNoSpace(error) || !this.#deps.makeRoom(ROOM_BYTES, range))
+          throw diskError(this.#version, error);
       },
       release: () => {
         this.#lent -= 1;
@@ -102,7 +119,8 @@ export class StoreFile {
   async #write(chunks: readonly Uint8Array[], offset: number, bytes: number): Promise<void> {
     try {
       await this.#file.write(chunks, offset).catch((error: unknown) => {
-        if (!isNoSpace(error) || !this.#deps.makeRoom(bytes)) throw error;
+        const range = { start: offset, end: offset + bytes };
+        if (!isNoSpace(error) || !this.#deps.makeRoom(bytes, range)) throw error;
         return this.#file.write(chunks, offset);
       });
     } catch (error) {
@@ -113,7 +131,7 @@ export class StoreFile {
   /** Returns the function that says that it was written. */
   #begin(range: ByteRange): () => void {
     // An object of its own: two parts may have the same range.
-    const entry = { ...range };
+    const entry = { ...range, isOrphan: false };
     this.#beingWritten.add(entry);
     return () => {
       this.#beingWritten.delete(entry);

@@ -3,6 +3,7 @@
  * disk, what fills it, and what compares it with the object.
  */
 import type { LocalCopy } from '../cache/local-copy.js';
+import type { ByteRange } from '../runtime/range.js';
 import type { RangeWaiters } from './range-waiters.js';
 import type { LocalFile } from './sparse-file.js';
 import { StoreChecksums } from './store-checksums.js';
@@ -35,11 +36,12 @@ export function assembleParts(
   const room: StoreRoom = new StoreRoom(store, {
     copy,
     logger,
-    bytesInFlight: () => filling.bytesInFlight,
+    bytesInFlight: () => filling.bytesInFlight + storeFile.orphanBytes,
     isInUse: (range) => waiters.wants(range) || storeFile.isBeingWritten(range),
     punch: (range) => file.punch(range),
   });
-  const makeRoom = (bytes: number) => deps.makeRoom(bytes) || room.free(bytes);
+  const makeRoom = (bytes: number, range: ByteRange) =>
+    deps.makeRoom(bytes) || room.free(bytes, { demanded: waiters.wants(range) });
   const storeFile: StoreFile = new StoreFile(version, file, { makeRoom });
   const target = new StoreTarget(store, { copy, storeFile, room, waiters, logger });
   const filling = new StoreFilling(store, target, copy, file, deps);

@@ -40,6 +40,8 @@ export class StoreRoom {
   #window: Window | undefined;
   #cannotPunch = false;
   #isAlone = false;
+  /** Where the last read ended. */
+  #usedUpTo = 0;
 
   constructor(store: RoomyStore, deps: StoreRoomDeps) {
     this.#store = store;
@@ -79,9 +81,14 @@ export class StoreRoom {
     return true;
   }
 
-  /** The disk is full: gives back about `bytes`, and says whether a write is worth another try. */
-  free(bytes: number): boolean {
-    return this.#punch(bytes, true) > 0;
+  /**
+   * The disk is full: gives back about `bytes`, and says whether a write is worth another try. From then on the object takes
+   * no more than it had.
+   */
+  free(bytes: number, { demanded }: { readonly demanded: boolean }): boolean {
+    if (!demanded && this.#window === undefined) return false;
+    this.#reservedBytes = Math.min(this.#reservedBytes, this.#store.availability.arrivedBytes);
+    return this.#punch(bytes, demanded) > 0;
   }
 
   /** Bytes of `range` arrived. */
@@ -92,6 +99,7 @@ export class StoreRoom {
 
   /** Bytes of `range` were asked for by a reader. */
   used(range: ByteRange): void {
+    this.#usedUpTo = range.end;
     if (this.#window === undefined) return;
     for (const block of this.#blocksOf(range)) this.#window.used(block);
   }
@@ -130,7 +138,9 @@ export class StoreRoom {
     for (let block = 0; block < blocks; block += 1) {
       const range = this.#rangeOf(block);
       const gap = availability.firstMissing(range);
-      if (gap === undefined || gap.start > range.start || gap.end < range.end) window.used(block);
+      if (gap !== undefined && gap.start <= range.start && gap.end >= range.end) continue;
+      if (range.start < this.#usedUpTo) window.used(block);
+      else window.arrived(block);
     }
     return window;
   }
@@ -158,14 +168,17 @@ export class StoreRoom {
   }
 }
 
-/** Blocks in the order in which they are given up: those that were used, longest ago first, then those nobody used yet. */
+/**
+ * Blocks in the order in which they are given up: those that were used, longest ago first, then those that nobody used yet,
+ * the last that came first: it is likely to be needed last.
+ */
 class Window {
   readonly #used = new Set<number>();
   readonly #unused = new Set<number>();
 
   *blocks(alsoUnused: boolean): Iterable<number> {
     yield* this.#used;
-    if (alsoUnused) yield* this.#unused;
+    if (alsoUnused) yield* [...this.#unused].toReversed();
   }
 
   arrived(block: number): void {

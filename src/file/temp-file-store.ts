@@ -157,6 +157,7 @@ export class TempFileStore implements TargetedStore, FilledStore, FillableStore 
   /** Nobody has the object open: fetching and direct reads end. Resolves when nothing is written any more, and all is compared. */
   async rest(): Promise<void> {
     this.#parts.filling.stop();
+    this.#parts.storeFile.orphan();
     this.#expired.clear();
     this.#endDirectReads();
     await Promise.all([this.#parts.storeFile.whenQuiet(), this.#parts.filling.verified()]);

@@ -12,6 +12,7 @@ const BUSY_TIMEOUT_MS = 5000;
  */
 const DAMAGED = new Set([11, 14, 26]);
 const BUSY = 5;
+const FULL = 13;
 const CONSTRAINT = 19;
 
 export type SqlValue = string | number | null;
@@ -99,6 +100,11 @@ export function isDamaged(error: unknown): boolean {
 /** Another process has kept the database for longer than anybody waits. */
 export function isBusy(error: unknown): boolean {
   return codeOf(error) === BUSY;
+}
+
+/** The disk has no space left for what was to be written, by the database or beside it. */
+export function isFull(error: unknown): boolean {
+  return codeOf(error) === FULL || (error as NodeJS.ErrnoException).code === 'ENOSPC';
 }
 
 /** A constraint of a table did not hold. */

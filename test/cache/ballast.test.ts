@@ -1,0 +1,54 @@
+/** The space that the cache holds for its index: on a small disk that is filled to its end. */
+import { existsSync, mkdtempSync, rmdirSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import { Ballast } from '../../src/cache/ballast.js';
+import { realFiles } from '../../src/cache/file-operations.js';
+import { run } from '../support/processes.js';
+import { bring, openCache, version } from './cache-rig.js';
+
+const MIB = 1024 * 1024;
+const NEEDS_ROOT = process.getuid?.() === 0 ? {} : { skip: 'needs root to mount a small tmpfs' };
+
+t.test('it is taken once, given up once, and taken again when there is room', async (t) => {
+  const folder = t.testdir({});
+  const ballast = new Ballast(folder, realFiles);
+  t.notOk(ballast.drop(), 'there is none');
+  ballast.take();
+  t.ok(existsSync(join(folder, 'ballast')));
+  t.ok(new Ballast(folder, realFiles).drop());
+  ballast.take();
+  t.notOk(existsSync(join(folder, 'ballast')), 'whoever believes to have it does not look');
+  t.notOk(ballast.drop());
+  ballast.take();
+  t.ok(ballast.drop());
+  const full = new Ballast(folder, { ...realFiles, space: () => ({ freeBytes: MIB, bytes: 100 * MIB }) });
+  full.take();
+  t.notOk(existsSync(join(folder, 'ballast')), 'not from a disk that is nearly full');
+});
+
+t.test('a copy leaves the cache though the disk has no byte left', NEEDS_ROOT, async (t) => {
+  const disk = mkdtempSync(join(tmpdir(), 'sluice-test-'));
+  const mounted = await run('mount', ['-t', 'tmpfs', '-o', 'size=128m', 'tmpfs', disk]);
+  t.equal(mounted.code, 0, mounted.stderr);
+  t.teardown(async () => {
+    await run('umount', ['-l', disk]);
+    rmdirSync(disk);
+  });
+  const cache = await openCache(join(disk, 'cache'));
+  const object = version('k', 50 * MIB);
+  const copy = cache.acquire(object);
+  t.ok(bring(copy, object, 0, MIB));
+  for (let file = 0, bytes = 64 * MIB; bytes >= 1; file += 1) {
+    try {
+      writeFileSync(join(disk, `filler${file}`), Buffer.alloc(bytes, 1));
+    } catch {
+      bytes = Math.floor(bytes / 2);
+    }
+  }
+  copy.detach();
+  t.ok(copy.isAlone(), 'the index knows of it');
+  copy.release();
+  cache.close();
+});
