@@ -3,17 +3,18 @@
  * what came of it in `result`, and by `onCorrupt` that the copy is not the object.
  *
  * Promises: all of it happens beside reading and filling, which wait for none of it. The server is asked once, when much
- * of the object has come. What the transports summed on the way (`buffer`) is used for the CRC of the whole; the rest of
+ * of the object has come, unless it told with the object's bytes. What the transports summed on the way (`buffer`) is used for the CRC of the whole; the rest of
  * it, and every other kind of checksum, is summed from the local file once that is complete.
  */
 import type { Logger } from '../observability/logger.js';
-import type { ObjectDigest, ObjectVersion } from '../object-store/object-store.js';
+import { isWholeCrc } from '../object-store/object-checksums.js';
+import type { WholeCrc } from '../object-store/object-checksums.js';
+import type { ObjectChecksums, ObjectDigest, ObjectVersion } from '../object-store/object-store.js';
 import type { Slots } from '../object-store/slots.js';
 import { createAborter } from '../runtime/aborter.js';
 import type { Availability } from '../runtime/availability.js';
 import { BlockChecksummer } from '../runtime/block-checksummer.js';
 import { BLOCK_BYTES, BlockChecksums } from '../runtime/block-checksums.js';
-import type { CrcKind } from '../runtime/crc.js';
 import { Deferred } from '../runtime/deferred.js';
 import type { ByteRange } from '../runtime/range.js';
 import { isComputable } from './digest-bytes.js';
@@ -77,9 +78,6 @@ export interface ChecksummedStore {
 const ASK_BYTES = 64 * 1024 * 1024;
 const ASK_SHARE = 1 / 4;
 
-/** A CRC of all the object's bytes. */
-type WholeCrc = ObjectDigest & { readonly kind: CrcKind };
-
 interface Plan {
   /** Combined from the blocks'. */
   readonly crc: WholeCrc | undefined;
@@ -101,6 +99,7 @@ export class StoreChecksums {
   readonly #closing = createAborter();
   readonly #complete = new Deferred<void>();
   readonly #verdict = new Deferred<ChecksumResult>();
+  #told: ObjectChecksums | undefined;
   #begun = false;
   #result: ChecksumResult = 'unknown';
 
@@ -128,6 +127,11 @@ export class StoreChecksums {
   /** For those who write the file from another thread. */
   get blocks(): BlockChecksums {
     return this.#blocks;
+  }
+
+  /** What the server keeps of the object came with its bytes: there is nothing to ask. */
+  told(checksums: ObjectChecksums): void {
+    this.#told = checksums;
   }
 
   /** This process published `range`. */
@@ -181,7 +185,7 @@ export class StoreChecksums {
     const { checksums } = this.#deps;
     const { version } = this.#store;
     const { signal } = this.#closing;
-    const told = await checksums.server.objectChecksums(version, signal);
+    const told = this.#told ?? (await checksums.server.objectChecksums(version, signal));
     const crc = told.digests.find((digest): digest is WholeCrc => this.#isOfBlocks(digest));
     const isRest = (digest: ObjectDigest) =>
       digest !== crc && (checksums.verify !== 'crc' || (crc === undefined && isWholeCrc(digest)));
@@ -274,10 +278,6 @@ async function inTurn<T>(
   } finally {
     turns.release();
   }
-}
-
-function isWholeCrc(digest: ObjectDigest): digest is WholeCrc {
-  return digest.parts === undefined && digest.kind.startsWith('crc');
 }
 
 /** What is known without asking; `unknown` when the server is to be asked, if ever. */

@@ -3,6 +3,7 @@
  * disk, what fills it, and what compares it with the object.
  */
 import type { LocalCopy } from '../cache/local-copy.js';
+import type { ObjectChecksums } from '../object-store/object-store.js';
 import type { ByteRange } from '../runtime/range.js';
 import type { RangeWaiters } from './range-waiters.js';
 import type { LocalFile } from './sparse-file.js';
@@ -43,13 +44,18 @@ export function assembleParts(
   const makeRoom = (bytes: number, range: ByteRange) =>
     deps.makeRoom(bytes) || room.free(bytes, { demanded: waiters.wants(range) });
   const storeFile: StoreFile = new StoreFile(version, file, { makeRoom });
-  const target = new StoreTarget(store, { copy, storeFile, room, waiters, logger });
+  const told = (answer: ObjectChecksums) => checksums.told(answer);
+  const target = new StoreTarget(store, { copy, storeFile, room, waiters, told, logger });
   const filling = new StoreFilling(store, target, copy, file, deps);
   const resultBefore = copy.trust === 'unverified' ? undefined : copy.verdict;
   const blocks = copy.memory.checksums;
-  const checksums = new StoreChecksums({ id, version, availability, blocks, resultBefore }, file, {
-    ...deps,
-    onCorrupt: () => store.corrupted(),
-  });
+  const checksums: StoreChecksums = new StoreChecksums(
+    { id, version, availability, blocks, resultBefore },
+    file,
+    {
+      ...deps,
+      onCorrupt: () => store.corrupted(),
+    },
+  );
   return { file, storeFile, room, target, filling, checksums };
 }

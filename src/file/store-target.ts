@@ -5,7 +5,7 @@
 import type { LocalCopy } from '../cache/local-copy.js';
 import type { DownloadTarget, PartFailure, PartTarget } from '../download/target.js';
 import type { Logger } from '../observability/logger.js';
-import type { ObjectVersion } from '../object-store/object-store.js';
+import type { ObjectChecksums, ObjectVersion } from '../object-store/object-store.js';
 import { assert, unreachable } from '../runtime/assert.js';
 import type { Availability } from '../runtime/availability.js';
 import type { ByteRange } from '../runtime/range.js';
@@ -33,6 +33,7 @@ export interface StoreTargetParts {
   readonly storeFile: StoreFile;
   readonly room: StoreRoom;
   readonly waiters: RangeWaiters;
+  readonly told: (checksums: ObjectChecksums) => void;
   readonly logger: Logger;
 }
 
@@ -98,6 +99,7 @@ export class StoreTarget implements DownloadTarget {
       nativeFile: this.#store.attachDirect(),
       ...storeFile.lend(range),
       memory: this.#parts.copy.memory.shared(),
+      told: this.#parts.told,
     });
     return new PartWriter(storeFile, range.start, publish, lend);
   }

@@ -1,6 +1,6 @@
 /**
- * The checksums that an S3 server keeps of an object, as the answer to a HEAD with checksum mode gives them. Pure; called
- * by sdk-client.ts.
+ * The checksums that an S3 server keeps of an object, as the answer to a HEAD, or to a GET of all of it, with checksum mode
+ * gives them. Pure; called by sdk-client.ts and socket/exchange.ts.
  *
  * An ETag is an identity. Of an object that was written in one piece it often is the MD5, of one in parts the MD5 of the
  * parts' MD5s; but not where the server encrypts with keys of others, nor need other servers do so, and none says which
@@ -19,6 +19,13 @@ export interface ObjectDigest {
   readonly value: string;
   /** Absent: it is of all the object's bytes. Else of the digests of so many parts, one after the other (COMPOSITE). */
   readonly parts?: number | undefined;
+}
+
+/** A CRC of all the object's bytes. */
+export type WholeCrc = ObjectDigest & { readonly kind: CrcKind };
+
+export function isWholeCrc(digest: ObjectDigest): digest is WholeCrc {
+  return digest.parts === undefined && digest.kind.startsWith('crc');
 }
 
 export interface ObjectChecksums {
@@ -46,6 +53,21 @@ export interface ChecksumAnswer {
   readonly ChecksumSHA256?: string | undefined;
   readonly ChecksumSHA512?: string | undefined;
 }
+
+/** Names of the fields as headers. */
+const HEADERS: Readonly<Record<Exclude<keyof ChecksumAnswer, 'ContentLength'>, string>> = {
+  ETag: 'etag',
+  ServerSideEncryption: 'x-amz-server-side-encryption',
+  SSECustomerAlgorithm: 'x-amz-server-side-encryption-customer-algorithm',
+  ChecksumType: 'x-amz-checksum-type',
+  ChecksumCRC32: 'x-amz-checksum-crc32',
+  ChecksumCRC32C: 'x-amz-checksum-crc32c',
+  ChecksumCRC64NVME: 'x-amz-checksum-crc64nvme',
+  ChecksumMD5: 'x-amz-checksum-md5',
+  ChecksumSHA1: 'x-amz-checksum-sha1',
+  ChecksumSHA256: 'x-amz-checksum-sha256',
+  ChecksumSHA512: 'x-amz-checksum-sha512',
+};
 
 /** Bytes of each kind; those whose parts give the whole's come first, since they cost no reading. */
 const DIGEST_BYTES: Readonly<Record<DigestKind, number>> = {
@@ -85,6 +107,15 @@ export function objectChecksumsOf(
     digests: digests.filter((digest) => speaksFor(digest, etag, answer)),
     etag: etagDigest(etag, answer),
   };
+}
+
+/** @param headers by their names in lower case @param contentLength as the answer announces it */
+export function checksumAnswerOf(
+  headers: ReadonlyMap<string, string>,
+  contentLength: number | undefined,
+): ChecksumAnswer {
+  const fields = Object.entries(HEADERS).map(([field, header]) => [field, headers.get(header)] as const);
+  return { ...Object.fromEntries(fields), ContentLength: contentLength };
 }
 
 /** Base64 of the big-endian value, and the number of parts behind a dash. */

@@ -97,6 +97,8 @@ export interface LocalPlace {
   readonly nativeFile: NativeFileId | undefined;
   /** All bytes of the part up to `end` are in the file and published. Called soon after, not for each advance. */
   advanced(end: number): void;
+  /** What the server keeps of the object came with the answer, which is of all of it. Called before `advanced`. */
+  told(checksums: ObjectChecksums): void;
   /** Writing failed, with an error of the system. Returns when another attempt may succeed. @throws what `write` would */
   failed(error: Error): void;
   /** Nothing is written any more. Called once. */
@@ -167,7 +169,7 @@ export interface ObjectStore {
 
   /**
    * What the server keeps of this version to compare its bytes with; nothing when it keeps nothing, refuses to tell it, or
-   * has this version no more. A HEAD of its own, since it may need more permissions and time.
+   * has this version no more. A HEAD of its own; an object that is fetched by one request brings it (`LocalPlace.told`).
    * @throws ObjectStoreError when the server cannot be asked
    */
   objectChecksums(version: ObjectVersion, signal?: AbortSignal): Promise<ObjectChecksums>;

@@ -104,12 +104,19 @@ const ATTEMPT_HEADERS: ReadonlySet<string> = new Set([
   'x-amz-user-agent',
 ]);
 
-/** Encryption keys stay out of the query, which servers and proxies log; S3 takes them in signed headers only. */
-const NOT_IN_QUERY = /^x-amz-server-side-encryption/i;
+/** An answer that is all of the object tells its checksums as well. */
+const CHECKSUM_MODE = { 'x-amz-checksum-mode': 'ENABLED' };
+
+/**
+ * Encryption keys stay out of the query, which servers and proxies log; S3 takes them in signed headers only. So do other
+ * servers the checksum mode.
+ */
+const NOT_IN_QUERY = /^x-amz-(server-side-encryption|checksum-mode)/i;
 
 export function unsignedOf(request: unknown, context: SdkSigningContext): UnsignedGet {
+  const sdkRequest = request as SdkRequest;
   return {
-    request: request as SdkRequest,
+    request: { ...sdkRequest, headers: { ...sdkRequest.headers, ...CHECKSUM_MODE } },
     authScheme: context.endpointV2?.properties?.authSchemes?.[0],
     session: context.s3ExpressIdentity,
   };

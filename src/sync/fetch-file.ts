@@ -135,6 +135,7 @@ async function complete(
       clock: deps.clock,
       functions: deps.checksums.functions,
       createFetcher: deps.createFetcher,
+      told: (told) => comparison.sums.told(told),
       onPublished: (range) => {
         map?.advanced(range, availability, checksums);
         comparison.sums.advanced();

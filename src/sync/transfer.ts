@@ -6,7 +6,7 @@
 import type { DownloadTarget, PartFailure, PartTarget } from '../download/target.js';
 import { PartWriter } from '../file/part-writer.js';
 import type { PlaceOfPart } from '../file/part-writer.js';
-import type { ObjectVersion } from '../object-store/object-store.js';
+import type { LocalPlace, ObjectVersion } from '../object-store/object-store.js';
 import { asError, unreachable } from '../runtime/assert.js';
 import type { Availability } from '../runtime/availability.js';
 import { BlockChecksummer } from '../runtime/block-checksummer.js';
@@ -28,6 +28,7 @@ export interface TransferDeps {
   readonly clock: Clock;
   readonly functions: ChecksumFunctions;
   readonly createFetcher: (target: DownloadTarget) => Fetcher;
+  readonly told: LocalPlace['told'];
   /** The bytes are in the file. What it throws ends the transfer. */
   readonly onPublished: (range: ByteRange) => void;
 }
@@ -175,6 +176,7 @@ export class Transfer implements DownloadTarget {
         throw error;
       },
       nativeFile: undefined,
+      told: this.#deps.told,
       memory: sharedMemoryOf({ availability: this.#availability, checksums: this.#checksums }),
     };
   }

@@ -5,7 +5,7 @@
 import { closeSync, ftruncateSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { LocalPlace, PartSink } from '../../src/object-store/object-store.js';
+import type { LocalPlace, ObjectChecksums, PartSink } from '../../src/object-store/object-store.js';
 import { Availability } from '../../src/runtime/availability.js';
 import { BlockChecksums } from '../../src/runtime/block-checksums.js';
 import { sharedMemoryOf } from '../../src/runtime/shared-memory.js';
@@ -24,6 +24,8 @@ export class LendingSink implements PartSink {
   /** Times that the file was lent, and given back. */
   lent = 0;
   released = 0;
+  /** What came of the server's checksums with the bytes. */
+  readonly told: ObjectChecksums[] = [];
   #end: number;
   /** Bytes that were handed over instead: by the SDK's path. */
   handedOver = 0;
@@ -60,6 +62,9 @@ export class LendingSink implements PartSink {
       descriptor: this.#descriptor,
       memory: sharedMemoryOf(this),
       nativeFile: undefined,
+      told: (checksums) => {
+        this.told.push(checksums);
+      },
       advanced: (end) => {
         if (end < this.#end) throw new Error(`the part moved back from ${this.#end} to ${end}`);
         this.#end = end;

@@ -12,6 +12,8 @@ import { BlockChecksummer } from '../../runtime/block-checksummer.js';
 import type { ChecksumFunctions } from '../../runtime/checksum-functions.js';
 import type { CancelTimer, Clock } from '../../runtime/clock.js';
 import type { AttachedMemory } from '../../runtime/shared-memory.js';
+import { checksumAnswerOf, isWholeCrc, objectChecksumsOf } from '../object-checksums.js';
+import type { ObjectChecksums } from '../object-checksums.js';
 import { judgeResponse, quoted } from '../part-response.js';
 import type { Connection, ConnectionUser } from './connection.js';
 import type { ConnectionPool } from './connection-pool.js';
@@ -26,6 +28,8 @@ export interface ExchangeDeps {
   /** Wakes native readers of a file after publishing; may be called with a file that was closed. */
   readonly filePublished: (nativeFile: number) => void;
   readonly checksumFunctions: ChecksumFunctions;
+  /** The answer, which is of the whole object, told what the server keeps of it. */
+  readonly onTold: (exchange: Exchange, checksums: ObjectChecksums) => void;
   /** Bytes up to `exchange.position` are published. */
   readonly onAdvanced: (exchange: Exchange) => void;
   readonly onEnded: (exchange: Exchange, outcome: WorkerOutcome) => void;
@@ -131,7 +135,10 @@ export class Exchange implements ConnectionUser {
         start: this.position,
         end: this.#message.range.end,
       });
-      if (objection === undefined) return true;
+      if (objection === undefined) {
+        if (contentLength === this.#message.size) this.#tell(head);
+        return true;
+      }
       if (objection.kind === 'broken') this.#finish({ kind: 'broken', message: objection.cause.message });
       else this.#finish({ kind: 'changed' });
       return false;
@@ -140,6 +147,16 @@ export class Exchange implements ConnectionUser {
     this.#bodyLeft = encoded ? Infinity : Math.max(0, (contentLength ?? Infinity) - bodyBytes);
     this.#answer(head);
     return false;
+  }
+
+  /** Blocks that begin from now on are summed with the object's own kind of CRC as well. */
+  #tell({ headers, contentLength }: ResponseHead): void {
+    const told = objectChecksumsOf(this.#message, checksumAnswerOf(headers, contentLength));
+    const { checksums } = this.#memory;
+    const functions = this.#deps.checksumFunctions;
+    const own = told.digests.filter(isWholeCrc).find(({ kind }) => functions[kind] !== undefined);
+    if (own !== undefined && checksums.kind === undefined) checksums.expectKind(own.kind);
+    this.#deps.onTold(this, told);
   }
 
   #answer({ status, retryAfterMs }: ResponseHead): void {

@@ -5,6 +5,7 @@
 import type { ByteRange } from '../../runtime/range.js';
 import type { SharedMemory } from '../../runtime/shared-memory.js';
 import type { NativeFileId } from '../../native.js';
+import type { ObjectChecksums } from '../object-checksums.js';
 import type { Origin } from '../presigned-get.js';
 
 /** What a worker is started with. */
@@ -44,6 +45,8 @@ export type ToWorker =
   | { readonly kind: 'close' };
 
 export type FromWorker =
+  /** What the server keeps of the object; before any progress. */
+  | { readonly kind: 'told'; readonly id: number; readonly checksums: ObjectChecksums }
   /** All bytes from the start of the range to `end` are in the file and published. */
   | { readonly kind: 'advanced'; readonly ends: readonly (readonly [id: number, end: number])[] }
   | { readonly kind: 'ended'; readonly id: number; readonly end: number; readonly outcome: WorkerOutcome };

@@ -18,6 +18,8 @@ export interface ResponseHead {
   readonly keepAliveMs: number | undefined;
   /** Seconds; the other form, a date, is not used by S3 servers. */
   readonly retryAfterMs: number | undefined;
+  /** All of them, by their names in lower case; the first of those that came more than once. */
+  readonly headers: ReadonlyMap<string, string>;
 }
 
 export type HeadRead =
@@ -103,6 +105,7 @@ function parseHead(text: string): ResponseHead | string {
     keepAlive: staysOpen(status[1] === '1', headers.get('connection')),
     keepAliveMs: secondsMs(/\btimeout=(\d{1,9})\b/i.exec(headers.get('keep-alive') ?? '')?.[1]),
     retryAfterMs: secondsMs(headers.get('retry-after')),
+    headers,
   };
 }
 

@@ -40,7 +40,7 @@ export class LocalWriteError extends Error {
 }
 
 interface UnderWay {
-  readonly advanced: (end: number) => void;
+  readonly place: LocalPlace;
   readonly ended: (outcome: WorkerOutcome) => void;
 }
 
@@ -151,7 +151,7 @@ export class SocketTransport {
     const id = this.#idLast;
     const onAbort = () => post(worker, { kind: 'abort', id });
     underWay.set(id, {
-      advanced: (end) => place.advanced(end),
+      place,
       ended: (outcome) => {
         underWay.delete(id);
         options.signal.removeEventListener('abort', onAbort);
@@ -166,7 +166,7 @@ export class SocketTransport {
     const { stallTimeoutMs } = options;
     const file = { descriptor, memory, nativeFile };
     const { origin } = request;
-    const text = requestText(request, etag, range);
+    const text = requestText(request, version, range);
     post(worker, { kind: 'fetch', id, origin, request: text, range, etag, size, ...file, stallTimeoutMs });
   }
 
@@ -195,11 +195,13 @@ export class SocketTransport {
   #onMessage({ underWay }: Lane, message: FromWorker): void {
     switch (message.kind) {
       case 'advanced':
-        for (const [id, end] of message.ends) underWay.get(id)?.advanced(end);
+        for (const [id, end] of message.ends) underWay.get(id)?.place.advanced(end);
         return;
+      case 'told':
+        return underWay.get(message.id)?.place.told(message.checksums);
       case 'ended': {
         const fetch = underWay.get(message.id);
-        fetch?.advanced(message.end);
+        fetch?.place.advanced(message.end);
         return fetch?.ended(message.outcome);
       }
       default:
@@ -212,12 +214,18 @@ function post(worker: Worker, message: ToWorker): void {
   worker.postMessage(message);
 }
 
-function requestText({ target, hostHeader, headers }: SignedRequest, etag: string, range: ByteRange): string {
+function requestText(
+  { target, hostHeader, headers }: SignedRequest,
+  { etag, size }: ObjectVersion,
+  { start, end }: ByteRange,
+): string {
+  // Servers tell the checksums of an object with all of it, and not with a range, though that be all of it.
+  const isWhole = end - start === size;
   const lines = [
     `GET ${target} HTTP/1.1`,
     `Host: ${hostHeader}`,
     `If-Match: ${etag}`,
-    `Range: bytes=${range.start}-${range.end - 1}`,
+    ...(isWhole ? [] : [`Range: bytes=${start}-${end - 1}`]),
     'Accept-Encoding: identity',
     `User-Agent: ${USER_AGENT}`,
     ...headers.map(([name, value]) => `${name}: ${value}`),

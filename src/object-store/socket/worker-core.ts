@@ -42,6 +42,7 @@ export class WorkerCore {
       pool: this.#pool,
       filePublished: deps.filePublished,
       checksumFunctions: deps.checksumFunctions,
+      onTold: ({ id }, checksums) => deps.post({ kind: 'told', id, checksums }),
       onAdvanced: (exchange) => this.#onAdvanced(exchange),
       onEnded: (exchange, outcome) => this.#onEnded(exchange, outcome),
     };

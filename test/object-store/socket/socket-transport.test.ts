@@ -47,6 +47,23 @@ t.test('the blocks that a part holds whole are summed as they arrive', async (t)
   t.same(head.checksums.missingBlocks(), [2]);
 });
 
+t.test('with all of an object comes what the server keeps of it', async (t) => {
+  const value = await serverCrcOf('crc32', OBJECT);
+  const base64 = Buffer.from(value.toString(16).padStart(8, '0'), 'hex').toString('base64');
+  const more = `X-Amz-Checksum-CRC32: ${base64}\r\nX-Amz-Checksum-Type: FULL_OBJECT\r\n`;
+  const server = await useScriptedServer(t, (request) => answerRightly(request, more));
+  const { fetch } = useTransport(t, server);
+  const whole = await fetch({ start: 0, end: SIZE });
+  t.match(whole, { kind: 'complete', received: SIZE, right: true });
+  t.notMatch(server.requests[0]!.text, /^Range:/im, 'asked for without a range');
+  const digest = { kind: 'crc32', value: value.toString(16).padStart(8, '0') };
+  t.same(whole.told, [{ digests: [digest], etag: undefined }]);
+  t.equal(whole.checksums.combined('crc32'), value, 'summed on the way');
+  const part = await fetch({ start: 0, end: SIZE - 1 });
+  t.match(part, { kind: 'complete', right: true });
+  t.same(part.told, [], 'nothing with a part of it');
+});
+
 t.test('the head may come in any pieces, with or without body behind it', async (t) => {
   const server = await useScriptedServer(t, async (request) => {
     const answer = Buffer.concat([

@@ -41,7 +41,8 @@ export function useTransport(t: Test, server: ScriptedServer, given: Partial<Soc
     try {
       const outcome = await transport.fetch({ request, version, range: { start, end }, place, options });
       const right = sink.bytes.equals(OBJECT.subarray(start, start + sink.received));
-      return { kind: outcome.kind, outcome, received: sink.received, right, checksums: sink.checksums };
+      const { received, checksums, told } = sink;
+      return { kind: outcome.kind, outcome, received, right, checksums, told };
     } finally {
       place.release();
     }
@@ -49,15 +50,17 @@ export function useTransport(t: Test, server: ScriptedServer, given: Partial<Soc
   return { transport, origin, fetch };
 }
 
+/** All of it, when no range is asked for. */
 export function rangeOf({ text }: ScriptedRequest): readonly [number, number] {
   const match = /\r\nRange: bytes=(\d+)-(\d+)(\r\n|$)/.exec(text);
-  return [Number(match?.[1]), Number(match?.[2]) + 1];
+  return match === null ? [0, SIZE] : [Number(match[1]), Number(match[2]) + 1];
 }
 
 export function headFor(request: ScriptedRequest, more = ''): string {
   const [start, end] = rangeOf(request);
-  const range = `Content-Range: bytes ${start}-${end - 1}/${SIZE}`;
-  return `HTTP/1.1 206 Partial Content\r\nETag: ${ETAG}\r\n${range}\r\nContent-Length: ${end - start}\r\n${more}\r\n`;
+  const length = `ETag: ${ETAG}\r\nContent-Length: ${end - start}\r\n${more}\r\n`;
+  if (end - start === SIZE) return `HTTP/1.1 200 OK\r\n${length}`;
+  return `HTTP/1.1 206 Partial Content\r\nContent-Range: bytes ${start}-${end - 1}/${SIZE}\r\n${length}`;
 }
 
 export function answerRightly(request: ScriptedRequest, more = ''): void {
