@@ -48,8 +48,8 @@ is compared with the last part. What they leave out is neither fetched nor delet
 could not be brought. Keys that cannot be files here (".." or empty parts, a directory of the same name) are left out
 and named; nothing is ever written through a symbolic link.
 
-The connection options are those of "sluice mount", with the same variables and configuration file. A file of which
-nothing came for --read-deadline fails; all others are still brought, and the exit code is 9.
+The connection options are those of "sluice mount", with the same variables and configuration file. A file whose
+requests bring nothing and fail for --read-deadline is left out; all others are still brought, and the exit code is 9.
 
 Examples:
   sluice sync s3://models/llama /srv/llama

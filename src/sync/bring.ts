@@ -32,7 +32,7 @@ export interface BringDeps extends FetchFileDeps {
 export interface BringOptions {
   /** Whether a file that looks as it was left is good, or has to be read and compared. */
   readonly check: 'stamp' | 'checksum';
-  /** A file fails when nothing of it came for so long. */
+  /** See `TransferOptions`. */
   readonly silenceMsMax: number;
 }
 

@@ -12,7 +12,7 @@ import type { Availability } from '../runtime/availability.js';
 import { BlockChecksummer } from '../runtime/block-checksummer.js';
 import type { BlockChecksums } from '../runtime/block-checksums.js';
 import type { ChecksumFunctions } from '../runtime/checksum-functions.js';
-import type { CancelTimer, Clock } from '../runtime/clock.js';
+import type { Clock } from '../runtime/clock.js';
 import { Deferred } from '../runtime/deferred.js';
 import type { ByteRange } from '../runtime/range.js';
 import { sharedMemoryOf } from '../runtime/shared-memory.js';
@@ -36,7 +36,10 @@ export interface TransferDeps {
 export interface TransferOptions {
   /** For the log. */
   readonly id: string;
-  /** It ends when not a page came for so long, however often requests were tried again. */
+  /**
+   * It ends when its requests have failed for so long, and not a page came. A request that hangs fails, too; one that
+   * waits for its turn behind those of other files does not: that is no silence of the server.
+   */
   readonly silenceMsMax: number;
 }
 
@@ -59,9 +62,9 @@ export class Transfer implements DownloadTarget {
   readonly #silenceMsMax: number;
   readonly #end = new Deferred<TransferEnd>();
   #isOver = false;
-  #cancelTimer: CancelTimer = () => {};
-  #delayReason = 'no answer yet';
   #retries = 0;
+  /** Begins with the first request that fails after bytes came. */
+  #silence: { readonly sinceMs: number; readonly arrivedBytes: number } | undefined;
 
   constructor(
     version: ObjectVersion,
@@ -95,10 +98,8 @@ export class Transfer implements DownloadTarget {
     signal.addEventListener('abort', onAbort, { once: true });
     if (signal.aborted) onAbort();
     else fetcher.demand({ start: 0, end: this.version.size });
-    this.#watch();
     const end = await this.#end.promise;
     signal.removeEventListener('abort', onAbort);
-    this.#cancelTimer();
     fetcher.stop();
     return end;
   }
@@ -148,8 +149,11 @@ export class Transfer implements DownloadTarget {
   }
 
   delayed(reason: string): void {
-    this.#delayReason = reason;
     this.#retries += 1;
+    const { arrivedBytes } = this.#availability;
+    const nowMs = this.#deps.clock.nowMs();
+    if (this.#silence?.arrivedBytes !== arrivedBytes) this.#silence = { sinceMs: nowMs, arrivedBytes };
+    if (nowMs - this.#silence.sinceMs >= this.#silenceMsMax) this.#finish({ kind: 'silent', reason });
   }
 
   partFailed(_range: ByteRange, failure: PartFailure): void {
@@ -194,15 +198,6 @@ export class Transfer implements DownloadTarget {
   #finish(end: TransferEnd): void {
     this.#isOver = true;
     this.#end.resolve(end);
-  }
-
-  /** Ends it when nothing came since the last look. */
-  #watch(): void {
-    const before = this.#availability.arrivedBytes;
-    this.#cancelTimer = this.#deps.clock.after(this.#silenceMsMax, () => {
-      if (this.#availability.arrivedBytes > before) this.#watch();
-      else this.#finish({ kind: 'silent', reason: this.#delayReason });
-    });
   }
 }
 
