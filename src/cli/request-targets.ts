@@ -132,7 +132,7 @@ class TargetFinder {
       const mounted = parseBucketUrl(report.source);
       if (mounted.bucket !== bucket || !key.startsWith(mounted.prefix)) return false;
       if (endpoint !== undefined && endpoint !== report.endpoint) return false;
-      return cacheDir === undefined || isBelow(report.cache.directory, cacheDir);
+      return cacheDir === undefined || cacheDir === report.cache.directory;
     });
     const [first] = fitting;
     const other = fitting.find(
@@ -152,7 +152,10 @@ class TargetFinder {
     const known = this.#configs.get(bucket);
     if (known !== undefined) return known;
     const { flags, environment, user } = this.#context;
-    const loaded = loadTransferConfig({ bucket, prefix: '', flags, environment, user });
+    const { config, given } = loadTransferConfig({ bucket, prefix: '', flags, environment, user });
+    // As daemons tell it.
+    const cacheDir = realPath(config.cacheDir);
+    const loaded = { config: { ...config, cacheDir }, given };
     this.#configs.set(bucket, loaded);
     return loaded;
   }

@@ -1,4 +1,4 @@
-import { mkdirSync, symlinkSync } from 'node:fs';
+import { mkdirSync, realpathSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import type { CommandError } from '../../src/cli/exit-codes.js';
@@ -105,6 +105,21 @@ t.test('the budget of a shared cache is that of its daemons, unless it is given'
   t.equal(budgetOf({ 'cache-dir': '/c' }), 20 * 1024 ** 3);
   t.equal(budgetOf({ 'cache-dir': '/c', 'cache-bytes-max': '1GiB' }), 1024 ** 3);
   t.equal(budgetOf({ 'cache-dir': '/d' }), undefined);
+});
+
+t.test('a cache directory is the same through a link', async (t) => {
+  const folder = realpathSync(t.testdir({ cache: { sub: {} } }));
+  const directory = join(folder, 'cache');
+  const link = join(folder, 'link');
+  symlinkSync(directory, link);
+  const { cache } = exampleReport();
+  const daemons = [daemon(1, '/mnt', 's3://models/', { cache: { ...cache, directory } })];
+  const given = { daemons, flags: { 'cache-dir': link } };
+  t.same(asked(['s3://models/x'], given), [[1, 'x']]);
+  const [job] = jobs(['s3://other/x'], given);
+  t.match(job?.target, { kind: 'engine', config: { cacheDir: directory, cacheBytesMax: cache.bytesMax } });
+  const above = { daemons, flags: { 'cache-dir': folder } };
+  t.same(asked(['s3://models/x'], above), [['models:', 'x']], 'a cache below it is another one');
 });
 
 t.test('where several daemons could be meant, the user is asked', async (t) => {
