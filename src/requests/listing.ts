@@ -1,6 +1,6 @@
 /**
  * The objects of a request's selections, each once, listed ahead of those who work on them, so that totals are known
- * early. Any number may take them. Used by serve.ts, which closes it.
+ * early. Any number may take them. Made by serve.ts; the run that takes them closes it.
  */
 import { createAborter } from '../runtime/aborter.js';
 import { Deferred } from '../runtime/deferred.js';

@@ -66,11 +66,7 @@ class Service {
         `what was named is more than the cache may hold (${formatBytes(bytesMax)}): name less, or mount with a larger --cache-bytes-max`,
       );
     });
-    try {
-      await new WarmRun({ ...this.#deps, ...this.#call }, listing, this.#tally).run(filesAtOnceMax);
-    } finally {
-      listing.close();
-    }
+    await new WarmRun({ ...this.#deps, ...this.#call }, listing, this.#tally).run(filesAtOnceMax);
   }
 
   async pin({ selections, filesAtOnceMax, fill }: PinRequest): Promise<void> {
@@ -89,7 +85,7 @@ class Service {
     this.#tally.pinned(objects.length);
     if (fill) {
       const left = objects.values();
-      const source = { isComplete: true, take: async () => left.next().value };
+      const source = { isComplete: true, take: async () => left.next().value, close: () => {} };
       await new WarmRun({ ...this.#deps, ...this.#call }, source, this.#tally).run(filesAtOnceMax);
       return;
     }

@@ -4,13 +4,15 @@ import type { FileMessage, ProgressMessage, RunSummary, RunningFile } from './me
 /** More would not be shown, and a message is not to grow with the number of connections. */
 const RUNNING_TOLD_MAX = 32;
 
-/** One object that is worked on. */
+/** One object that is worked on, in the version that it has now. */
 export interface Work {
   readonly key: string;
-  readonly size: number;
+  size: number;
   /** Bytes that were there at first; undefined until that is known. */
   found: number | undefined;
   arrived: number;
+  /** Bytes that came of versions that were replaced. */
+  fetchedBefore: number;
 }
 
 export class Tally {
@@ -53,7 +55,7 @@ export class Tally {
   }
 
   begin({ key, size }: { readonly key: string; readonly size: number }): Work {
-    const work: Work = { key, size, found: undefined, arrived: 0 };
+    const work: Work = { key, size, found: undefined, arrived: 0, fetchedBefore: 0 };
     this.#running.add(work);
     return work;
   }
@@ -71,7 +73,7 @@ export class Tally {
     this.#bytesFetched += bytesFetched;
     if (result === 'failed') return;
     this.#bytesDone += size;
-    this.#bytesCached += size - bytesFetched;
+    this.#bytesCached += work.found ?? 0;
   }
 
   progress(isComplete: boolean): ProgressMessage {
@@ -103,8 +105,16 @@ export class Tally {
   }
 }
 
-export function fetchedOf({ arrived, found }: Work): number {
-  return Math.max(0, arrived - (found ?? arrived));
+/** The object was replaced: it is worked on anew. */
+export function beginVersion(work: Work, { size }: { readonly size: number }): void {
+  work.fetchedBefore = fetchedOf(work);
+  work.size = size;
+  work.found = undefined;
+  work.arrived = 0;
+}
+
+export function fetchedOf({ arrived, found, fetchedBefore }: Work): number {
+  return fetchedBefore + Math.max(0, arrived - (found ?? arrived));
 }
 
 function runningFile({ key, size, arrived }: Work): RunningFile {

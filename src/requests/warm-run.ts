@@ -6,12 +6,13 @@ import type { Clock } from '../runtime/clock.js';
 import { createAborter } from '../runtime/aborter.js';
 import { asError } from '../runtime/assert.js';
 import { ContentError } from '../file/content.js';
+import { ObjectStoreError } from '../object-store/errors.js';
 import { versionIdentity } from '../object-store/object-store.js';
 import type { ObjectInfo, ObjectVersion } from '../object-store/object-store.js';
 import type { PinnableCache } from './cached-objects.js';
 import type { FileMessage, Send } from './messages.js';
 import type { Bucket } from './select.js';
-import { fetchedOf } from './tally.js';
+import { beginVersion, fetchedOf } from './tally.js';
 import type { Tally, Work } from './tally.js';
 
 /** Has all of a version in the cache; see file/temp-file-stores.ts. @throws ContentError */
@@ -20,11 +21,13 @@ export type Fill = (
   options: { readonly signal: AbortSignal; readonly onProgress: (arrivedBytes: number) => void },
 ) => Promise<void>;
 
-/** Gives the objects one by one; undefined: no more. */
+/** Gives the objects one by one; undefined: no more. The run closes it. */
 export interface ObjectSource {
   /** All objects were found: their totals are known. */
   readonly isComplete: boolean;
   take(): Promise<ObjectInfo | undefined>;
+  /** Whoever waits for the next one is told that there is none. Idempotent. */
+  close(): void;
 }
 
 export interface WarmRunDeps {
@@ -63,7 +66,10 @@ export class WarmRun {
    */
   async run(filesAtOnceMax: number): Promise<void> {
     const stopping = createAborter();
-    const stop = () => stopping.abort();
+    const stop = () => {
+      stopping.abort();
+      this.#source.close();
+    };
     this.#deps.signal.addEventListener('abort', stop, { once: true });
     if (this.#deps.signal.aborted) stop();
     const work = async () => {
@@ -76,6 +82,7 @@ export class WarmRun {
     };
     const cancelTimer = this.#tellNowAndThen();
     const ends = await Promise.allSettled(Array.from({ length: filesAtOnceMax }, work));
+    stop();
     cancelTimer();
     this.#deps.signal.removeEventListener('abort', stop);
     for (const end of ends) if (end.status === 'rejected') throw asError(end.reason);
@@ -104,21 +111,21 @@ export class WarmRun {
   /** Undefined when it was given up because nobody wants it any more. */
   async #fill(object: ObjectInfo, work: Work, signal: AbortSignal): Promise<FileMessage | undefined> {
     const { key } = object;
-    let current: ObjectInfo | undefined = object;
     let problem = '';
     for (let tried = 0; tried < VERSIONS_TRIED_MAX; tried += 1) {
       try {
+        const current = tried === 0 ? object : await this.#deps.bucket.head(key, signal);
+        if (current === undefined) break;
+        beginVersion(work, current);
         await this.#fillVersion(current, work, signal);
         const bytesFetched = fetchedOf(work);
         const result = bytesFetched === 0 ? 'cached' : 'fetched';
         return { event: 'file', key, size: current.size, result, bytesFetched };
       } catch (error) {
         if (signal.aborted) return undefined;
-        if (!(error instanceof ContentError)) throw error;
+        if (!(error instanceof ContentError || error instanceof ObjectStoreError)) throw error;
         problem = error.message;
         if (error.code !== 'stale') break;
-        current = await this.#deps.bucket.head(key, signal);
-        if (current === undefined) break;
       }
     }
     return {

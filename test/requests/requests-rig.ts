@@ -80,7 +80,7 @@ export function requestsRig({ bytesMax = 1e9, holds = false }: RigOptions = {}) 
   const messages: Message[] = [];
   const filled: string[] = [];
   const held: (() => void)[] = [];
-  const failures = new Map<string, ContentError>();
+  const failures = new Map<string, Error>();
   let atOnce = 0;
   let atOnceMost = 0;
 
@@ -91,6 +91,7 @@ export function requestsRig({ bytesMax = 1e9, holds = false }: RigOptions = {}) 
       if (cache.has(version)) return onProgress(version.size);
       onProgress(0);
       if (holds) await heldUntil(signal, held);
+      onProgress(version.size / 2);
       const failure = failures.get(version.key);
       if (failure !== undefined) throw failure;
       const now = await store.head(version.key);

@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import t from 'tap';
 import { ContentError } from '../../src/file/content.js';
+import { ObjectStoreError } from '../../src/object-store/errors.js';
 import { RequestError } from '../../src/requests/messages.js';
 import type { Selection } from '../../src/requests/messages.js';
 import { requestsRig } from './requests-rig.js';
@@ -104,7 +105,8 @@ t.test('an object that was replaced after it was listed is fetched as it is now'
   while (rig.heldCount < 1) await setImmediate();
   rig.letGo();
   await done;
-  t.match(rig.files, [{ key: 'a', size: 20, result: 'fetched', bytesFetched: 20 }]);
+  t.match(rig.files, [{ key: 'a', size: 20, result: 'fetched', bytesFetched: 25 }]);
+  t.match(rig.end, { bytesFetched: 25, bytesCached: 0 }, 'half of the old one, and all of the new one');
 });
 
 t.test('an object that was deleted after it was listed has failed', async (t) => {
@@ -116,6 +118,43 @@ t.test('an object that was deleted after it was listed has failed', async (t) =>
   rig.letGo();
   await done;
   t.match(rig.files, [{ key: 'a', result: 'failed', problem: 'a has changed' }]);
+});
+
+t.test('what is there of the new version of an object counts as such', async (t) => {
+  const rig = requestsRig({ holds: true });
+  rig.put('a', 10);
+  const done = rig.serve(warm('a'));
+  while (rig.heldCount < 1) await setImmediate();
+  rig.cache.complete(rig.put('a', 20));
+  rig.letGo();
+  await done;
+  t.match(rig.end, { bytesFetched: 5, bytesCached: 20 });
+});
+
+t.test('an object whose replacement may not be read has failed, alone', async (t) => {
+  const rig = requestsRig();
+  for (const key of ['a', 'b']) rig.put(key);
+  rig.failures.set('a', new ContentError('stale', 'a has changed'));
+  const head = rig.store.head.bind(rig.store);
+  rig.store.head = async (key, signal) => {
+    if (key !== 'a') return head(key, signal);
+    throw new ObjectStoreError('access_denied', 'a may not be read', { operation: 'HeadObject' });
+  };
+  await rig.serve(warm(''));
+  t.match(rig.end, { event: 'end', files: 2, fetched: 1, failed: 1 });
+  t.match(rig.files, [{ key: 'a', result: 'failed', problem: 'a may not be read' }, { key: 'b' }]);
+});
+
+t.test('what nobody expects ends the work at once, though the listing hangs', async (t) => {
+  const rig = requestsRig();
+  rig.put('a');
+  rig.failures.set('a', new TypeError('a bug'));
+  const list = rig.store.list.bind(rig.store);
+  rig.store.list = async (request) => {
+    if (request.continuation === undefined) return { ...(await list(request)), continuation: 'more' };
+    return new Promise(() => {});
+  };
+  await t.rejects(rig.serve(warm('')), new TypeError('a bug'));
 });
 
 t.test('names that nothing has are told, and the others are fetched', async (t) => {
