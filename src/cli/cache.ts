@@ -86,7 +86,7 @@ async function run(cache: Cache, config: TransferConfig, given: CacheArguments):
     case 'evict':
       return evict(cache, isNamed, given);
     case 'clear':
-      return removed(cache.evict({}, { pinned: true }), cache, given);
+      return clear(cache, given);
     case 'verify': {
       const { verifyCache } = await import('./cache-verify.js');
       const complete = cache.list({ state: 'complete' }).filter(isNamed);
@@ -146,44 +146,51 @@ function evict(cache: Cache, isNamed: IsNamed, given: CacheArguments): number {
     );
   }
   const pinned = given.pinned === true;
-  const bytes = given.bytes === undefined ? Infinity : sizeOf(given.bytes);
+  const bytesWanted = given.bytes === undefined ? Infinity : sizeOf(given.bytes);
   const candidates = cache
     .list()
     .filter((copy) => isNamed(copy) && copy.openCount === 0 && (pinned || !copy.pinned))
     .toSorted((a, b) => (a.usedAtMs ?? 0) - (b.usedAtMs ?? 0));
   const chosen = new Set<number>();
   let sum = 0;
-  for (const { id, bytes: taken } of candidates) {
-    if (sum >= bytes) break;
-    sum += taken;
+  for (const { id, bytes } of candidates) {
+    if (sum >= bytesWanted) break;
+    sum += bytes;
     chosen.add(id);
   }
-  return removed(cache.evict({}, { pinned, only: ({ id }) => chosen.has(id) }), cache, given);
+  const gone = cache.evict({}, { pinned, only: ({ id }) => chosen.has(id) });
+  // Who wanted more than could go is told why; who got it misses nothing.
+  const kept = bytesOf(gone) >= bytesWanted ? [] : cache.list().filter(isNamed);
+  if (!given.json) for (const copy of gone) printLine(printable(`removed ${urlOf(copy)}`));
+  return tellRemoved(gone, kept.length, cache, given);
 }
 
-/** What is still there of what was named is open, or pinned. */
-function removed(
+function clear(cache: Cache, given: CacheArguments): number {
+  const gone = cache.evict({}, { pinned: true });
+  return tellRemoved(gone, cache.list().length, cache, given);
+}
+
+/** @param kept how many should have gone, and are open or pinned */
+function tellRemoved(
   copies: readonly CachedObject[],
-  cache: Cache,
-  { json, names, verb }: CacheArguments,
+  kept: number,
+  { path }: Cache,
+  { json }: CacheArguments,
 ): number {
-  const bytes = copies.reduce((sum, copy) => sum + copy.bytes, 0);
-  const kept = cache.list().filter(namedBy(names));
+  const bytes = bytesOf(copies);
   if (json) {
-    const document = {
-      schema: CACHE_SCHEMA,
-      directory: cache.path,
-      removed: copies.map(copyDocument),
-      bytes,
-      kept: kept.length,
-    };
+    const removed = copies.map(copyDocument);
+    const document = { schema: CACHE_SCHEMA, directory: path, removed, bytes, kept };
     printLine(JSON.stringify(document, undefined, 2));
   } else {
-    if (verb === 'evict') for (const copy of copies) printLine(printable(`removed ${urlOf(copy)}`));
-    const left = kept.length === 0 ? '' : `; ${kept.length} kept, open or pinned`;
+    const left = kept === 0 ? '' : `; ${kept} kept, open or pinned`;
     printLine(`${objects(copies.length)} removed, ${formatBytes(bytes)}${left}`);
   }
   return EXIT.ok;
+}
+
+function bytesOf(copies: readonly CachedObject[]): number {
+  return copies.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
 function sizeOf(text: string): number {

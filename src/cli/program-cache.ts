@@ -119,7 +119,7 @@ function addCache(program: Command, done: Done): void {
   };
   const names = 's3://BUCKET/KEY|PATTERN';
   add('ls', 'list the copies: object, size, how much of it is there, state, pin, last use', names);
-  add('stats', 'sum up: how much is kept, pinned and open, and how much may be');
+  add('stats', 'sum up: how much is kept, pinned and open, and how much each mount on it lets it keep');
   add(
     'verify',
     'read all complete copies and compare them with their checksums; remove the wrong ones',

@@ -118,8 +118,11 @@ t.test('evict removes what was named and is not open', async (t) => {
 
 t.test('evict --bytes removes what was not used for longest, as much as that', async (t) => {
   const rig = await filledCache(t);
-  t.match((await rig.cache('evict', '--bytes', '1MiB')).removed, [{ key: 'a/1' }]);
+  t.match(await rig.cache('evict', '--bytes', '1MiB'), { removed: [{ key: 'a/1' }], kept: 0 });
   t.strictSame(await rig.keys(), ['a/2', 'b']);
+  const pin = ['pin', '--no-fill', '--endpoint-url', rig.server.endpoint, '--force-path-style'];
+  t.equal((await rig.sluice([...pin, '--cache-dir', rig.cacheDir, `s3://${BUCKET}/b`])).code, 0);
+  t.match(await rig.cache('evict', '--bytes', '2MiB'), { removed: [{ key: 'a/2' }], kept: 1 });
 });
 
 t.test('pinned copies are removed only by those who say so', async (t) => {
