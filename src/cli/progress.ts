@@ -5,7 +5,7 @@
  */
 import { RateMeter } from '../observability/metrics.js';
 import type { CancelTimer, Clock } from '../runtime/clock.js';
-import { printError } from './output.js';
+import { printable, printError } from './output.js';
 import { overallLine, picture } from './progress-text.js';
 import type { Pace } from './progress-text.js';
 
@@ -43,7 +43,7 @@ export interface ProgressEvent {
   readonly [field: string]: unknown;
 }
 
-/** What people are told of an event. */
+/** What people are told of an event. Control characters, which keys may hold, are made harmless on the way. */
 export interface ProgressWords {
   readonly line?: string | undefined;
   /** Goes to standard error, as `sluice: …`. */
@@ -105,7 +105,7 @@ export class Progress {
     }
     if (line === undefined && problem === undefined) return;
     this.#clear();
-    if (line !== undefined) this.#output.write(`${line}\n`);
+    if (line !== undefined) this.#output.write(`${printable(line)}\n`);
     if (problem !== undefined) printError(problem);
     if (this.#style === 'bars' && this.#cancelTimer !== undefined) this.#draw();
   }

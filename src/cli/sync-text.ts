@@ -2,7 +2,6 @@
 import { unreachable } from '../runtime/assert.js';
 import { formatBytes, formatDuration } from '../runtime/units.js';
 import type { SyncEvent, SyncSummary } from '../sync/report.js';
-import { printable } from './output.js';
 import type { ProgressWords } from './progress.js';
 
 /** @param source as a URL */
@@ -13,24 +12,22 @@ export function eventWords(event: SyncEvent, source: string): ProgressWords {
       return { line: `${event.files} files, ${formatBytes(event.bytes)}` };
     case 'fetched':
       return {
-        line: `fetched ${printable(event.name)}  ${formatBytes(event.bytes)}  ${formatDuration(event.milliseconds)}`,
+        line: `fetched ${event.name}  ${formatBytes(event.bytes)}  ${formatDuration(event.milliseconds)}`,
       };
     case 'skipped':
-      return event.reason === 'deleted on the server'
-        ? { line: `gone on the server: ${printable(event.name)}` }
-        : {};
+      return event.reason === 'deleted on the server' ? { line: `gone on the server: ${event.name}` } : {};
     case 'retried':
-      return { line: `again ${printable(event.name)}: ${event.reason}` };
+      return { line: `again ${event.name}: ${event.reason}` };
     case 'deleted':
-      return { line: `deleted ${printable(event.name)}` };
+      return { line: `deleted ${event.name}` };
     case 'would-fetch':
-      return { line: `would fetch ${printable(event.name)}  ${formatBytes(event.bytes)}` };
+      return { line: `would fetch ${event.name}  ${formatBytes(event.bytes)}` };
     case 'would-delete':
-      return { line: `would delete ${printable(event.name)}` };
+      return { line: `would delete ${event.name}` };
     case 'refused':
-      return { problem: `left out ${printable(event.key)}: ${event.reason}` };
+      return { problem: `left out ${event.key}: ${event.reason}` };
     case 'failed':
-      return { problem: `failed ${printable(event.name)}: ${event.message}` };
+      return { problem: `failed ${event.name}: ${event.message}` };
     case 'given-up':
       return { problem: `${event.files} more files were not tried: ${event.reason}` };
     case 'not-deleted':
@@ -58,7 +55,7 @@ export function summaryLines(
     ...(refused === 0 ? [] : [`${refused} left out`]),
   ];
   return [
-    `${verb} ${printable(place.source)} to ${printable(place.directory)} in ${formatDuration(milliseconds)}`,
+    `${verb} ${place.source} to ${place.directory} in ${formatDuration(milliseconds)}`,
     `  ${counts.join(', ')}`,
     `  ${[`${formatBytes(bytes)}${dryRun ? '' : rate}`, ...average].join(', ')}`,
   ];

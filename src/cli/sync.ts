@@ -21,7 +21,6 @@ import { Sync } from '../sync/sync.js';
 import type { SyncConfig } from '../sync/sync.js';
 import { WorkersError } from '../sync/workers.js';
 import { CommandError, EXIT } from './exit-codes.js';
-import { printable } from './output.js';
 import { Progress, progressStyle } from './progress.js';
 import { StopRequests } from './stop-requests.js';
 import { eventWords, summaryLines } from './sync-text.js';
@@ -61,7 +60,7 @@ export async function syncCommand(given: SyncArguments): Promise<number> {
     addon: nativeAddonIfAny(),
     platform: process.platform === 'darwin' ? 'darwin' : 'linux',
     signal: aborter.signal,
-    onEvent: (event) => progress.event(event, eventWords(event, printable(source))),
+    onEvent: (event) => progress.event(event, eventWords(event, source)),
   });
   const progress = new Progress({ clock: systemClock, output: process.stdout }, style, () => sync.view());
   progress.start();

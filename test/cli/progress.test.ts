@@ -95,6 +95,8 @@ t.test('lines: one every ten seconds, and what happens', async (t) => {
   t.equal(take(), '1 of 3 files  50.0 MiB of 100 MiB (50%)  5.00 MiB/s  10.0 s left\n');
   progress.event({ event: 'x' }, { line: 'said' });
   t.equal(take(), 'said\n');
+  progress.event({ event: 'x' }, { line: 'evil\x1b[2J\nkey' });
+  t.equal(take(), 'evil\\x1b[2J\\x0akey\n');
   show({ filesTotal: undefined, bytesTotal: undefined });
   clock.advance(10_000);
   t.equal(take(), '1 files  50.0 MiB  0 B/s\n');
