@@ -41,6 +41,7 @@ export async function verifyCache(
     stopped = exitCode;
     aborter.abort();
   });
+  void stopRequests.second.then(({ exitCode }) => process.exit(exitCode));
   try {
     await run.all(aborter.signal);
   } catch (error) {
