@@ -1,68 +1,56 @@
 /**
- * The options of `sluice mount`, and of the commands that fetch objects without a mount, as the command line declares
- * them, made from the option table. Used by the files that declare the commands.
+ * The options of `sluice mount`, and of the commands that fetch objects without a mount, declared on a command from the
+ * option table. Used by the files that declare the commands.
  */
+import type { Command } from 'commander';
 import { OPTIONS } from '../config/option-table.js';
 import { flagOf, mayBeSetBy } from '../config/option-spec.js';
 import type { OptionSpec } from '../config/option-spec.js';
 import type { Flags } from '../config/resolve.js';
 
-export interface MountOption {
-  /** `--region <NAME>` */
-  readonly flags: string;
-  readonly help: string;
-  readonly group: string;
-  readonly hidden: boolean;
-  /** The option's name on the command line, without dashes. */
-  readonly flag: string;
-  /** Called each time the flag is given, so that the last one counts. */
-  readonly given: (value?: string) => void;
+/** All options. Returns the record that holds the given ones once the command line is read. */
+export function declareMountOptions(command: Command): Flags {
+  return declare(command, () => true);
 }
 
-/** The declared options, and the record that holds the given ones once the command line is read. */
-export interface DeclaredOptions {
-  readonly options: readonly MountOption[];
-  readonly flags: Flags;
-}
-
-/** All options. */
-export function mountOptions(): DeclaredOptions {
-  return declare(() => true);
-}
-
-/** Those that say how objects are fetched and where they are kept: what loadTransferConfig reads. */
-export function transferOptions(): DeclaredOptions {
-  return declare(({ name, group }) => group !== 'Mount' && !MOUNT_ONLY.includes(name));
+/**
+ * Those that say how objects are fetched and where they are kept: what loadTransferConfig reads.
+ * @param isUsed by the command; all of them are when left out
+ */
+export function declareTransferOptions(
+  command: Command,
+  isUsed: (name: string) => boolean = () => true,
+): Flags {
+  return declare(
+    command,
+    ({ name, group }) => group !== 'Mount' && !MOUNT_ONLY.includes(name) && isUsed(name),
+  );
 }
 
 /** Outside of the group of that name. */
 const MOUNT_ONLY: readonly string[] = ['trace-reads', 'foreground'];
 
-function declare(isWanted: (option: OptionSpec) => boolean): DeclaredOptions {
+function declare(command: Command, isWanted: (option: OptionSpec) => boolean): Flags {
   const flags: { -readonly [Name in keyof Flags]: Flags[Name] } = {};
-  const options = OPTIONS.flatMap((option): MountOption[] => {
+  for (const option of OPTIONS) {
     const spec: OptionSpec = option;
-    if (!mayBeSetBy(spec, 'flag') || !isWanted(spec)) return [];
-    const group = `${spec.group}:`;
-    const declared: MountOption = {
-      flags: `${flagOf(spec.name)}${spec.placeholder === undefined ? '' : ` <${spec.placeholder}>`}`,
-      help: helpOf(spec),
-      group,
-      hidden: false,
-      flag: spec.name,
-      given: (value) => {
-        flags[option.name] = value ?? true;
-      },
-    };
-    if (spec.kind !== 'boolean') return [declared];
+    if (!mayBeSetBy(spec, 'flag') || !isWanted(spec)) continue;
+    const value = spec.placeholder === undefined ? '' : ` <${spec.placeholder}>`;
+    const declared = command.createOption(`${flagOf(spec.name)}${value}`, helpOf(spec));
+    command.addOption(declared.helpGroup(`${spec.group}:`));
+    // Each time that it is given: the last one counts.
+    command.on(`option:${spec.name}`, (given?: string) => {
+      flags[option.name] = given ?? true;
+    });
+    if (spec.kind !== 'boolean') continue;
     // So that a flag can take back what a variable or the file says.
-    const flag = spec.name.startsWith('no-') ? spec.name.slice(3) : `no-${spec.name}`;
-    const given = () => {
+    const opposite = spec.name.startsWith('no-') ? spec.name.slice(3) : `no-${spec.name}`;
+    command.addOption(command.createOption(flagOf(opposite)).hideHelp());
+    command.on(`option:${opposite}`, () => {
       flags[option.name] = false;
-    };
-    return [declared, { flags: flagOf(flag), help: '', group, hidden: true, flag, given }];
-  });
-  return { options, flags };
+    });
+  }
+  return flags;
 }
 
 function helpOf(spec: OptionSpec): string {

@@ -3,7 +3,7 @@
  * that there may be beside it. Resolves them to jobs.
  */
 import { readFileSync } from 'node:fs';
-import { ConfigError, shown } from '../config/config-error.js';
+import { ConfigError } from '../config/config-error.js';
 import { currentUser } from '../config/load.js';
 import type { Flags } from '../config/resolve.js';
 import { queryDaemons } from '../observability/status-client.js';
@@ -20,8 +20,6 @@ export interface NamedObjects {
   readonly flags: Flags;
 }
 
-const FILES_AT_ONCE_MAX = 256;
-
 /** @throws ConfigError or CommandError */
 export async function jobsOfNamed(
   given: NamedObjects,
@@ -32,15 +30,6 @@ export async function jobsOfNamed(
   const daemons = await queryDaemons({ place, clock: systemClock });
   const jobs = jobsOf(names, { daemons, flags: given.flags, environment: process.env, user });
   return { jobs, place };
-}
-
-/** @throws ConfigError */
-export function parseFilesAtOnce(text: string): number {
-  const number = Number(text);
-  if (/^\d+$/.test(text) && number >= 1 && number <= FILES_AT_ONCE_MAX) return number;
-  throw new ConfigError(
-    `--concurrency: expected a number from 1 to ${FILES_AT_ONCE_MAX}, got ${shown(text)}`,
-  );
 }
 
 function fromArguments(names: readonly string[]): Name[] {

@@ -1,6 +1,7 @@
 /** `sluice pin` and `sluice unpin`: what is never evicted from the cache, and what may be again. */
 import { objects, warmSummary } from './warm.js';
-import { jobsOfNamed, parseFilesAtOnce } from './named-objects.js';
+import { parseFilesAtOnce } from './files-at-once.js';
+import { jobsOfNamed } from './named-objects.js';
 import type { NamedObjects } from './named-objects.js';
 import { runJobs } from './request-run.js';
 

@@ -1,8 +1,7 @@
 /** The commands about the cache, as the command line declares them. Called by program.ts. */
-import { Option } from 'commander';
 import type { Command } from 'commander';
 import { CACHE_HELP, NAMES_HELP } from './help-text.js';
-import { transferOptions } from './mount-options.js';
+import { declareTransferOptions } from './mount-options.js';
 import type { Flags } from '../config/resolve.js';
 import type { CacheArguments } from './cache.js';
 
@@ -74,21 +73,15 @@ function addNaming(command: Command, name: string): Flags {
     .option('--list <FILE>', 'one name a line, below the one PATH or URL that is given; - for standard input')
     .option('--json', 'one JSON document a line for programs; their fields are a stable contract')
     .addHelpText('after', NAMES_HELP.replaceAll('COMMAND', name));
-  return addTransferOptions(command);
-}
-
-/** @param names only these; all when left out */
-function addTransferOptions(command: Command, names?: readonly string[]): Flags {
-  const { options, flags } = transferOptions();
-  for (const option of options.filter(({ flag }) => names === undefined || names.includes(flag))) {
-    command.addOption(new Option(option.flags, option.help).helpGroup(option.group).hideHelp(option.hidden));
-    command.on(`option:${option.flag}`, option.given);
-  }
-  return flags;
+  return declareTransferOptions(command);
 }
 
 function addConcurrency(command: Command): Command {
-  return command.option('--concurrency <NUMBER>', 'objects that are fetched at the same time', '32');
+  return command.option(
+    '--concurrency <NUMBER>',
+    'objects that are fetched at the same time, 1 to 256',
+    '32',
+  );
 }
 
 function addCache(program: Command, done: Done): void {
@@ -106,7 +99,9 @@ function addCache(program: Command, done: Done): void {
       .description(`${summary.slice(0, 1).toUpperCase()}${summary.slice(1)}.`)
       .usage(`[OPTIONS]${names === undefined ? '' : ` [${names}...]`}`)
       .option('--json', 'JSON for programs; its fields are a stable contract');
-    const flags = addTransferOptions(command, verb === 'verify' ? undefined : ['cache-dir', 'config']);
+    // What to ask the servers with, or only where the cache is.
+    const isUsed = (name: string) => verb === 'verify' || name === 'cache-dir' || name === 'config';
+    const flags = declareTransferOptions(command, isUsed);
     if (names !== undefined) command.argument(`[${names}...]`, 'which objects; all when left out');
     command.action(async (...given: unknown[]) => {
       const options = command.opts<Pick<CacheArguments, 'json' | 'bytes' | 'pinned' | 'full'>>();

@@ -7,7 +7,7 @@ import { asError } from '../runtime/assert.js';
 import { sluiceVersion } from '../runtime/version.js';
 import { EXIT, exitCodeOf } from './exit-codes.js';
 import { MOUNT_HELP, PROGRAM_HELP, SYNC_HELP } from './help-text.js';
-import { mountOptions, transferOptions } from './mount-options.js';
+import { declareMountOptions, declareTransferOptions } from './mount-options.js';
 import { printError } from './output.js';
 import { addCacheCommands } from './program-cache.js';
 import type { ServeS3Arguments } from './serve-s3.js';
@@ -63,11 +63,7 @@ function addMount(program: Command, done: Done): void {
     .usage('[OPTIONS] s3://BUCKET[/PREFIX] MOUNTPOINT')
     .addHelpOption(new Option('-h, --help', 'this text').helpGroup('General:'))
     .addHelpText('after', MOUNT_HELP);
-  const { options, flags } = mountOptions();
-  for (const option of options) {
-    command.addOption(new Option(option.flags, option.help).helpGroup(option.group).hideHelp(option.hidden));
-    command.on(`option:${option.flag}`, option.given);
-  }
+  const flags = declareMountOptions(command);
   command.action(async (source: string, mountpoint: string) => {
     const { mountCommand } = await import('./mount.js');
     done(await mountCommand({ source, mountpoint, flags }));
@@ -140,12 +136,7 @@ function addSync(program: Command, done: Done): void {
     .addOption(own('--json', 'events and a summary as lines of JSON; their fields are a stable contract'))
     .addHelpOption(new Option('-h, --help', 'this text').helpGroup('General:'))
     .addHelpText('after', SYNC_HELP);
-  const { options, flags } = transferOptions();
-  for (const option of options) {
-    if (OPTIONS_WITHOUT_USE_FOR_SYNC.includes(option.flag)) continue;
-    command.addOption(new Option(option.flags, option.help).helpGroup(option.group).hideHelp(option.hidden));
-    command.on(`option:${option.flag}`, option.given);
-  }
+  const flags = declareTransferOptions(command, (name) => !OPTIONS_WITHOUT_USE_FOR_SYNC.includes(name));
   command.action(async (source: string, directory: string, given: Omit<SyncArguments, 'flags'>) => {
     const { syncCommand } = await import('./sync.js');
     done(await syncCommand({ ...given, source, directory, flags }));

@@ -21,6 +21,7 @@ import { Sync } from '../sync/sync.js';
 import type { SyncConfig } from '../sync/sync.js';
 import { WorkersError } from '../sync/workers.js';
 import { CommandError, EXIT } from './exit-codes.js';
+import { parseFilesAtOnce } from './files-at-once.js';
 import { Progress, progressStyle } from './progress.js';
 import { StopRequests } from './stop-requests.js';
 import { eventWords, summaryLines } from './sync-text.js';
@@ -39,9 +40,6 @@ export interface SyncArguments {
   readonly dryRun?: true;
   readonly json?: true;
 }
-
-/** More files at once than the largest number of connections carry nothing. */
-const CONCURRENCY_MAX = 256;
 
 export async function syncCommand(given: SyncArguments): Promise<number> {
   const config = syncConfig(given);
@@ -100,19 +98,11 @@ function syncConfig(given: SyncArguments): SyncConfig {
     ...config,
     check,
     directory: resolve(user.workingDir, given.directory),
-    concurrency: concurrencyOf(given.concurrency),
+    concurrency: parseFilesAtOnce(given.concurrency),
     isWanted: filterOf(given.include ?? [], given.exclude ?? []),
     deletes: given.forceDelete ? 'even all' : given.delete ? 'strays' : 'nothing',
     dryRun: given.dryRun === true,
   };
-}
-
-function concurrencyOf(text: string): number {
-  const count = /^\d{1,4}$/.test(text) ? Number(text) : 0;
-  if (count >= 1 && count <= CONCURRENCY_MAX) return count;
-  throw new ConfigError(
-    `--concurrency: expected a whole number from 1 to ${CONCURRENCY_MAX}, got ${shown(text)}`,
-  );
 }
 
 /** A pattern without a slash is compared with the last part of the name, at any depth. */

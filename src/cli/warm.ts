@@ -1,7 +1,8 @@
 /** `sluice warm`: has objects in the cache before anybody opens them. */
 import type { RunSummary } from '../requests/messages.js';
 import { formatBytes } from '../runtime/units.js';
-import { jobsOfNamed, parseFilesAtOnce } from './named-objects.js';
+import { parseFilesAtOnce } from './files-at-once.js';
+import { jobsOfNamed } from './named-objects.js';
 import type { NamedObjects } from './named-objects.js';
 import { runJobs } from './request-run.js';
 

@@ -12,6 +12,9 @@ export interface Selection {
   readonly exact: boolean;
 }
 
+/** As many as there may be connections: more at once carry nothing. */
+export const FILES_AT_ONCE_MAX = 256;
+
 export interface WarmRequest {
   readonly verb: 'warm';
   readonly selections: readonly Selection[];

@@ -1,9 +1,6 @@
 /** A request as it came over the socket, checked: it was written by another process, maybe of another version. */
-import { RequestError } from './messages.js';
+import { FILES_AT_ONCE_MAX, RequestError } from './messages.js';
 import type { BucketRequest, Selection } from './messages.js';
-
-/** As many as a mount may have connections. */
-const FILES_AT_ONCE_MAX = 256;
 
 /** @param prefix of the mount: nothing above it is served. @throws RequestError */
 export function parseRequest(value: unknown, prefix: string): BucketRequest {

@@ -159,7 +159,7 @@ t.test('the exit code says that something is missing, and the messages say what'
   t.match(nothing.stderr, /expected a PATH or s3:\/\/BUCKET\/KEY, or --list FILE/);
   const bad = await world.sluice(['warm', '--concurrency', '0', mountpoint]);
   t.equal(bad.code, 2);
-  t.match(bad.stderr, /--concurrency: expected a number from 1 to 256, got "0"/);
+  t.match(bad.stderr, /--concurrency: expected a whole number from 1 to 256, got "0"/);
   const lost = await world.sluice(['warm', '--list', join(world.scratch, 'none'), mountpoint]);
   t.equal(lost.code, 2);
   t.match(lost.stderr, /--list: expected a file that can be read, got .*none \(ENOENT\)/);
