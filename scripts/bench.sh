@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Measures, each in interleaved runs with medians and spread; all of it, or what is named:
 #
-#   scripts/bench.sh [server] [warm] [follow] [cache] [share-cache] [table | READS...]
+#   scripts/bench.sh [server] [warm] [follow] [cache] [share-cache] [warm-cache] [table | READS...]
 #
 #   server  the embedded S3 server beside nginx (where nginx is installed)
 #   warm    reads of complete files beside the local file: passthrough, native, portable, s3fs (where it is installed)
 #   follow  a reader that follows an object which arrives at 1 GB/s
 #   cache   restarts, kills, the budget, a full disk and flipped bytes
 #   share-cache  four daemons on one cache directory, two of them killed
+#   warm-cache   sluice warm of many small objects over a network: at once, interrupted, again
 #   table   all cold reads beside curl, s3fs and rclone (where they are installed); writes docs/PERFORMANCE.md
 #   READS   some of them: cold tls wan shards first random demand loader streams share
 #
@@ -32,7 +33,7 @@ for name in "$@"; do
         echo "nginx is not installed: the comparison of the embedded server is left out (apt-get install nginx-light)"
       fi
       ;;
-    warm | follow | cache | share-cache)
+    warm | follow | cache | share-cache | warm-cache)
       printf '\n== %s\n' "$name"
       node "dist/scripts/bench-$name.js" || code=1
       ;;
@@ -42,7 +43,7 @@ for name in "$@"; do
       ;;
     cold | tls | wan | shards | first | random | demand | loader | streams | share) reads+=("$name") ;;
     *)
-      sed -n '4,12s/^# \{0,1\}//p' scripts/bench.sh >&2
+      sed -n '4,13s/^# \{0,1\}//p' scripts/bench.sh >&2
       echo "bench.sh: no benchmark is called $name" >&2
       exit 2
       ;;
