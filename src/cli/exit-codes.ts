@@ -32,7 +32,7 @@ export const EXIT_CODE_MEANINGS: readonly (readonly [code: number, meaning: stri
   [EXIT.bucket, 'no such bucket, or not in a region that can be reached'],
   [EXIT.endpoint, 'the S3 server cannot be reached or does not answer as one'],
   [EXIT.notMounted, 'nothing is mounted there'],
-  [EXIT.busy, 'the mount is in use'],
+  [EXIT.busy, 'somebody else is at it: files of the mount are open, or another sync into the directory runs'],
   [EXIT.incomplete, 'not everything that was asked for is there; the messages say what is missing'],
 ];
 
