@@ -64,6 +64,8 @@ export class PeerSession {
     if (!this.#hasGreeted) return this.#cutOff('it did not begin with hello');
     if (message.kind === 'open') return this.#open(message);
     const link = this.#links.get(message.link);
+    if (link !== undefined && 'range' in message && message.range.end > link.size)
+      return this.#cutOff(`it wants what lies beyond an object of ${link.size} bytes`);
     // Of a link that has ended here: that is on its way to the follower.
     if (link !== undefined) this.#pass(message, link);
     if (message.kind === 'demand') {
@@ -82,7 +84,7 @@ export class PeerSession {
   #open({ link: id, version }: Extract<FollowerMessage, { kind: 'open' }>): void {
     if (this.#links.has(id)) return this.#cutOff(`it opened link ${id} twice`);
     if (this.#links.size === LINKS_MAX) return this.#cutOff(`it has ${LINKS_MAX} versions open`);
-    const link = new ServedLink(id, {
+    const link = new ServedLink(id, version.size, {
       onDue: () => {
         this.#due.add(link);
         this.#connection.due();
@@ -144,6 +146,8 @@ export class PeerSession {
 /** What one link has open at the host, and what its follower is still to be told. */
 class ServedLink implements PeerStoreListener {
   readonly id: number;
+  /** Of the object: a store knows nothing beyond it. */
+  readonly size: number;
   readonly #session: { readonly onDue: () => void; readonly onFlood: () => void };
   #store: PeerStore | undefined;
   #isClosed = false;
@@ -152,8 +156,13 @@ class ServedLink implements PeerStoreListener {
   #answers: OwnerMessage[] = [];
   #end: OwnerMessage | undefined;
 
-  constructor(id: number, session: { readonly onDue: () => void; readonly onFlood: () => void }) {
+  constructor(
+    id: number,
+    size: number,
+    session: { readonly onDue: () => void; readonly onFlood: () => void },
+  ) {
     this.id = id;
+    this.size = size;
     this.#session = session;
   }
 

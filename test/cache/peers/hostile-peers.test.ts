@@ -92,6 +92,9 @@ t.test('a follower that talks nonsense is cut off, and no other', async (t) => {
     `${HELLO}${HELLO}`,
     `${HELLO}${open}${open}`,
     `${HELLO}{"kind":"demand","link":1,"range":{"start":5,"end":2},"number":1}\n`,
+    `${HELLO}${open}{"kind":"demand","link":1,"range":{"start":${2 ** 40},"end":${2 ** 40 + 1}},"number":1}\n`,
+    `${HELLO}${open}{"kind":"demand","link":1,"range":{"start":0,"end":10},"number":1}\n`,
+    `${HELLO}${open}{"kind":"observe","link":1,"range":{"start":0,"end":${2 ** 52}}}\n`,
     `${HELLO}${'x'.repeat(100_000)}`,
     '{"kind":"hello","protocol":7}\n',
   ]) {

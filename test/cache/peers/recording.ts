@@ -11,11 +11,14 @@ import type { ByteRange } from '../../../src/runtime/range.js';
 
 export const MIB = 1024 * 1024;
 
-export function versionOf(key: string, size = 64 * MIB): ObjectVersion {
+/** What is followed when the test does not say otherwise. */
+export const SIZE = 8192 * MIB;
+
+export function versionOf(key: string, size = SIZE): ObjectVersion {
   return { endpoint: 'http://127.0.0.1:9', bucket: 'bucket', key, etag: '"1"', size };
 }
 
-/** What one follower has open, or had. */
+/** What one follower has open, or had. Like a store it knows no bytes beyond the object. */
 export class HostedCopy implements PeerStore {
   readonly observed: ByteRange[] = [];
   readonly demanded: ByteRange[] = [];
@@ -29,10 +32,12 @@ export class HostedCopy implements PeerStore {
   ) {}
 
   observe(range: ByteRange): void {
+    this.#assertWithin(range);
     this.observed.push(range);
   }
 
   demand(range: ByteRange): void {
+    this.#assertWithin(range);
     this.demanded.push(range);
     this.onDemand(this, range);
   }
@@ -43,6 +48,11 @@ export class HostedCopy implements PeerStore {
 
   close(): void {
     this.isOpen = false;
+  }
+
+  #assertWithin({ start, end }: ByteRange): void {
+    const { size } = this.version;
+    if (end > size) throw new RangeError(`[${start}, ${end}) of an object of ${size} bytes`);
   }
 }
 
