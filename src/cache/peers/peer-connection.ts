@@ -4,7 +4,7 @@
  * never piled up: the source keeps states, not messages.
  *
  * Promises: `onMessage` gets each whole line, in order, and must not throw for what the line says; `onEnd` is called once,
- * whoever ended it and why, and nothing is called after it. A line longer than LINE_BYTES_MAX ends the connection.
+ * whoever ended it and why, and nothing is called after it. Who sends a line longer than LINE_BYTES_MAX is cut off.
  */
 import type { Socket } from 'node:net';
 import { encodeMessages, LINE_BYTES_MAX } from './messages.js';
@@ -14,7 +14,8 @@ export interface PeerConnectionUser {
   /** What is to be said now, in order; none when all was said. */
   take(): (FollowerMessage | OwnerMessage)[];
   onMessage(line: string): void;
-  onEnd(reason: string): void;
+  /** `isMisbehaviour`: it was cut off. */
+  onEnd(reason: string, isMisbehaviour: boolean): void;
 }
 
 export class PeerConnection {
@@ -47,10 +48,12 @@ export class PeerConnection {
 
   /** Idempotent. */
   end(reason: string): void {
-    if (this.#hasEnded) return;
-    this.#hasEnded = true;
-    this.#socket.destroy();
-    this.#user.onEnd(reason);
+    this.#finish(reason, false);
+  }
+
+  /** Ends it because what the other side does makes no sense. */
+  cutOff(reason: string): void {
+    this.#finish(reason, true);
   }
 
   #write(): void {
@@ -75,6 +78,13 @@ export class PeerConnection {
       this.#line = next;
       this.#user.onMessage(line);
     }
-    if (this.#line.length > LINE_BYTES_MAX) this.end(`a line of more than ${LINE_BYTES_MAX} bytes`);
+    if (this.#line.length > LINE_BYTES_MAX) this.cutOff(`a line of more than ${LINE_BYTES_MAX} bytes`);
+  }
+
+  #finish(reason: string, isMisbehaviour: boolean): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    this.#socket.destroy();
+    this.#user.onEnd(reason, isMisbehaviour);
   }
 }

@@ -37,14 +37,13 @@ export class PeerSession {
   #hasGreeted = false;
   #heard = 0;
   #heardTold = 0;
-  #misbehaved = false;
 
   constructor(socket: Socket, deps: PeerSessionDeps) {
     this.#deps = deps;
     this.#connection = new PeerConnection(socket, {
       take: () => this.#take(),
       onMessage: (line) => this.#received(line),
-      onEnd: (reason) => this.#ended(reason),
+      onEnd: (reason, isMisbehaviour) => this.#ended(reason, isMisbehaviour),
     });
     this.#connection.due();
   }
@@ -131,15 +130,14 @@ export class PeerSession {
   }
 
   #cutOff(reason: string): void {
-    this.#misbehaved = true;
-    this.#connection.end(reason);
+    this.#connection.cutOff(reason);
   }
 
-  #ended(reason: string): void {
+  #ended(reason: string, isMisbehaviour: boolean): void {
     for (const link of this.#links.values()) link.close();
     this.#links.clear();
     this.#due.clear();
-    this.#deps.onEnd(reason, this.#misbehaved);
+    this.#deps.onEnd(reason, isMisbehaviour);
   }
 }
 

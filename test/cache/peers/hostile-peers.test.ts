@@ -79,7 +79,7 @@ t.test('an owner that talks nonsense, or another protocol, is lost', async (t) =
 });
 
 t.test('a follower that talks nonsense is cut off, and no other', async (t) => {
-  const { links, host, path } = await usePeers(t);
+  const { links, host, path, warnings } = await usePeers(t);
   const { heard, link } = follow(links, 'a');
   link.demand(FIRST);
   await heard.nextOf('advanced');
@@ -96,11 +96,13 @@ t.test('a follower that talks nonsense is cut off, and no other', async (t) => {
     `${HELLO}${open}{"kind":"demand","link":1,"range":{"start":0,"end":10},"number":1}\n`,
     `${HELLO}${open}{"kind":"observe","link":1,"range":{"start":0,"end":${2 ** 52}}}\n`,
     `${HELLO}${'x'.repeat(100_000)}`,
-    '{"kind":"hello","protocol":7}\n',
+    `${HELLO}${'x'.repeat(100_000)}\n`,
   ]) {
     await isCutOff(path, said);
-    t.pass(`cut off: ${said.slice(0, 60)}`);
+    t.match(warnings.splice(0), [/was cut off/], `cut off: ${said.slice(0, 60)}`);
   }
+  await isCutOff(path, '{"kind":"hello","protocol":7}\n');
+  t.same(warnings, [], 'another protocol is no misbehaviour');
   t.ok(await eventually(() => host.openCount === 1), 'what those had open is closed');
   link.demand({ start: 5, end: 6 });
   await heard.nextOf('arrived');

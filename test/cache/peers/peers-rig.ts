@@ -6,7 +6,7 @@ import type { Test } from 'tap';
 import { PeerLinks } from '../../../src/cache/peers/peer-links.js';
 import { PeerServer } from '../../../src/cache/peers/peer-server.js';
 import { ownerSocketPath } from '../../../src/cache/peers/peer-socket.js';
-import { silentLogger } from '../../../src/observability/logger.js';
+import { createLogger, silentLogger } from '../../../src/observability/logger.js';
 import { SimulatedClock } from '../../support/simulated-clock.js';
 import { MIB, RecordingHost, RecordingListener, versionOf } from './recording.js';
 
@@ -32,9 +32,12 @@ export async function usePeers(t: Test) {
   const directory = useDirectory(t);
   const host = new RecordingHost();
   const path = ownerSocketPath(directory, OWNER);
-  const server = await PeerServer.listen(path, { host, logger: silentLogger });
+  /** Lines of the owner's log. */
+  const warnings: string[] = [];
+  const logger = createLogger('warn', { write: (line) => void warnings.push(line) });
+  const server = await PeerServer.listen(path, { host, logger });
   t.teardown(() => server.close());
-  return { directory, path, host, server, ...useLinks(t, directory) };
+  return { directory, path, host, server, warnings, ...useLinks(t, directory) };
 }
 
 export function follow(links: PeerLinks, key: string) {
