@@ -192,8 +192,8 @@ export class S3Connection {
   }
 
   /**
-   * Opens connections ahead, until so many are idle, and signs ahead for `version`; cheap enough for every lookup. What the socket transport does not
-   * send goes out by connections that are opened when they are needed.
+   * Opens connections ahead, until so many are idle, and signs ahead for `version`; cheap enough for every lookup. What
+   * the socket transport does not send goes out by connections that are opened when they are needed.
    */
   async expect(count: number, version?: ObjectVersion): Promise<void> {
     const { socket } = this;
