@@ -119,7 +119,7 @@ export class OwnerConnection {
         if (message.protocol === PEER_PROTOCOL) return;
         return this.#end(`it speaks protocol ${message.protocol}, this daemon ${PEER_PROTOCOL}`);
       case 'heard':
-        this.#heard = message.number;
+        this.#heard = Math.max(this.#heard, message.number);
         this.#isUnresponsive = false;
         this.#endWatch();
         return this.#watch();
@@ -138,13 +138,21 @@ export class OwnerConnection {
   /** Has the time run while a demand waits to be taken note of. */
   #watch(): void {
     if (this.#cancelWatch !== undefined || this.#heard >= this.#demandLast || this.#hasEnded) return;
-    const { clock } = this.#deps;
-    const half = UNRESPONSIVE_AFTER_MS / 2;
-    this.#cancelWatch = clock.after(half, () => {
-      this.#cancelWatch = clock.after(half, () => {
+    this.#watchHalf(() => {
+      this.#watchHalf((waiting) => {
         this.#isUnresponsive = true;
-        for (const link of this.#links.values()) if (link.lastDemand > this.#heard) link.unresponsive();
+        for (const link of waiting) link.unresponsive();
       });
+    });
+  }
+
+  /** Calls `then` with the links that wait still. Who was closed waits no more: perhaps the owner was never told of it. */
+  #watchHalf(then: (waiting: readonly FollowedLink[]) => void): void {
+    this.#cancelWatch = this.#deps.clock.after(UNRESPONSIVE_AFTER_MS / 2, () => {
+      const waiting = [...this.#links.values()].filter(({ lastDemand }) => lastDemand > this.#heard);
+      if (waiting.length > 0) return then(waiting);
+      this.#heard = this.#demandLast;
+      this.#cancelWatch = undefined;
     });
   }
 

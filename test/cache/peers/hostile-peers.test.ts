@@ -44,6 +44,40 @@ t.test('an owner that does not take note of a demand is unresponsive, until it d
   server.close();
 });
 
+t.test('a demand that was withdrawn before the owner could be told says nothing of the owner', async (t) => {
+  const directory = useDirectory(t);
+  const { links, clock } = useLinks(t, directory);
+  const { socket } = await useMuteOwner(t, directory);
+  const { heard: first } = follow(links, 'a');
+  const owner = await socket;
+  owner.write(`${HELLO}{"kind":"advanced","link":1}\n`);
+  await first.nextOf('advanced');
+
+  const { link: withdrawn } = follow(links, 'b');
+  withdrawn.demand(FIRST);
+  withdrawn.close();
+  clock.advance(UNRESPONSIVE_AFTER_MS);
+  const { heard, link } = follow(links, 'c');
+  link.demand(FIRST);
+  owner.write('{"kind":"heard","number":2}\n{"kind":"advanced","link":3}\n');
+  await heard.nextOf('advanced');
+  t.same(heard.all, [{ kind: 'advanced' }]);
+  t.equal(clock.pendingTimers, 0, 'nothing is waited for');
+
+  const { heard: waiting, link: waitingLink } = follow(links, 'd');
+  waitingLink.demand(FIRST);
+  const { link: gone } = follow(links, 'e');
+  gone.demand(FIRST);
+  gone.close();
+  owner.write('{"kind":"heard","number":3}\n{"kind":"advanced","link":4}\n');
+  await waiting.nextOf('advanced');
+  clock.advance(UNRESPONSIVE_AFTER_MS);
+  const { heard: last, link: lastLink } = follow(links, 'f');
+  lastLink.demand(FIRST);
+  await new Promise((resolve) => setImmediate(resolve));
+  t.same(last.all, [], 'the owner took note of all that it was told');
+});
+
 t.test('a follower that was stopped itself reads what came meanwhile before it judges', async (t) => {
   const directory = useDirectory(t);
   const { links, clock } = useLinks(t, directory);
