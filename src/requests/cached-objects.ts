@@ -4,6 +4,8 @@ import type { ObjectVersion } from '../object-store/object-store.js';
 /** A copy of this version is in the cache, or expected there. */
 export interface CachedVersion {
   readonly version: ObjectVersion;
+  /** What it takes on disk, or has been promised: all of an object has its size at least. */
+  readonly bytes: number;
 }
 
 /** Everything that is given must hold. */
@@ -12,7 +14,6 @@ export interface CachedVersionFilter {
   readonly bucket?: string | undefined;
   readonly key?: string | undefined;
   readonly pinned?: boolean | undefined;
-  readonly state?: 'complete' | undefined;
 }
 
 export interface PinnableCache {

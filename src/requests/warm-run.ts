@@ -89,11 +89,16 @@ export class WarmRun {
     this.#tally.lost(this.#done.size - this.#stillThere());
   }
 
-  /** What was filled first may have been evicted for what was filled last. */
+  /**
+   * What was filled first may have been evicted for what was filled last. A copy that another daemon fills has all its
+   * bytes before that one calls it complete, so the bytes say it.
+   */
   #stillThere(): number {
     const { endpoint, bucket } = this.#deps.bucket;
-    const complete = this.#deps.cache.list({ endpoint, bucket, state: 'complete' });
-    return complete.filter(({ version }) => this.#done.has(versionIdentity(version))).length;
+    const whole = this.#deps.cache
+      .list({ endpoint, bucket })
+      .filter(({ bytes, version }) => bytes >= version.size);
+    return whole.filter(({ version }) => this.#done.has(versionIdentity(version))).length;
   }
 
   async #work(signal: AbortSignal): Promise<void> {

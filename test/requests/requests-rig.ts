@@ -12,7 +12,7 @@ import { SimulatedClock } from '../support/simulated-clock.js';
 
 interface Kept {
   readonly version: ObjectVersion;
-  complete: boolean;
+  bytes: number;
   pinned: boolean;
 }
 
@@ -24,10 +24,9 @@ export class RememberingCache implements PinnableCache {
     this.bytesMax = bytesMax;
   }
 
-  list({ endpoint, bucket, key, pinned, state }: CachedVersionFilter): Kept[] {
+  list({ endpoint, bucket, key, pinned }: CachedVersionFilter): Kept[] {
     return [...this.#kept.values()]
       .filter((kept) => pinned === undefined || kept.pinned === pinned)
-      .filter((kept) => state === undefined || kept.complete)
       .filter(({ version }) => endpoint === undefined || version.endpoint === endpoint)
       .filter(({ version }) => bucket === undefined || version.bucket === bucket)
       .filter(({ version }) => key === undefined || version.key === key);
@@ -44,11 +43,11 @@ export class RememberingCache implements PinnableCache {
   }
 
   has(version: ObjectVersion): boolean {
-    return this.#kept.get(versionIdentity(version))?.complete === true;
+    return (this.#kept.get(versionIdentity(version))?.bytes ?? -1) >= version.size;
   }
 
   complete(version: ObjectVersion): void {
-    this.#of(version).complete = true;
+    this.#of(version).bytes = version.size;
   }
 
   evict(key: string): void {
@@ -61,7 +60,7 @@ export class RememberingCache implements PinnableCache {
 
   #of(version: ObjectVersion): Kept {
     const identity = versionIdentity(version);
-    const kept = this.#kept.get(identity) ?? { version, complete: false, pinned: false };
+    const kept = this.#kept.get(identity) ?? { version, bytes: 0, pinned: false };
     this.#kept.set(identity, kept);
     return kept;
   }
