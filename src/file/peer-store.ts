@@ -1,6 +1,8 @@
 /** A store that another daemon's readers use through its owner: what cache/peers/ asks of one, told by TempFileStores. */
 import type { PeerStore, PeerStoreListener } from '../cache/peers/peers.js';
-import type { RangeWaiter } from './range-waiters.js';
+import type { ByteRange } from '../runtime/range.js';
+import type { ContentError } from './content.js';
+import type { RangeWaiter, SettleWait } from './range-waiters.js';
 import type { TempFileStore } from './temp-file-store.js';
 
 /** @param onClose called once, when the follower is through with it */
@@ -9,7 +11,7 @@ export function openForPeer(
   listener: PeerStoreListener,
   onClose: () => void,
 ): PeerStore {
-  /** By range: a reader that gave up and came again wants the same. */
+  /** By what is waited for: who gave up and came again wants the same. */
   const waiting = new Map<string, RangeWaiter>();
   let isOpen = true;
   const endProgress = store.onProgress(() => listener.advanced());
@@ -19,21 +21,36 @@ export function openForPeer(
     else if (outcome.kind === 'closed') listener.gaveUp('the store was closed');
     else listener.ended(endOf(outcome.error.code), outcome.error.message);
   });
+  const wait = (name: string, begin: (settle: SettleWait) => RangeWaiter, settled: SettleWait) => {
+    waiting.get(name)?.withdraw();
+    let isSettled = false;
+    const waiter = begin((outcome) => {
+      isSettled = true;
+      waiting.delete(name);
+      settled(outcome);
+    });
+    if (!isSettled) waiting.set(name, waiter);
+  };
+  const failed = (range: ByteRange, { code, message }: ContentError) => listener.failed(range, code, message);
   return {
     observe: (range) => store.observe(range),
     demand: (range) => {
-      const name = `${range.start}-${range.end}`;
-      waiting.get(name)?.withdraw();
-      let isSettled = false;
-      const waiter = store.wait(range, (outcome) => {
-        isSettled = true;
-        waiting.delete(name);
+      const begin = (settle: SettleWait) => store.wait(range, settle);
+      wait(`${range.start}-${range.end}`, begin, (outcome) => {
         if (outcome.kind === 'arrived') listener.arrived(range);
-        else listener.failed(range, outcome.error.code, outcome.error.message);
+        else failed(range, outcome.error);
       });
-      if (!isSettled) waiting.set(name, waiter);
     },
-    fill: (kind) => store.fill(kind),
+    fill: (kind) => {
+      store.fill(kind);
+      // What is fetched below all else nobody waits for.
+      if (kind === 'gently') return;
+      const begin = (settle: SettleWait) => store.waitForWhole(settle);
+      wait('whole', begin, (outcome) => {
+        // Its arrival is the end of the copy, which is told apart.
+        if (outcome.kind === 'failed') failed({ start: 0, end: store.version.size }, outcome.error);
+      });
+    },
     close: () => {
       if (!isOpen) return;
       isOpen = false;

@@ -14,7 +14,7 @@ const OBSERVED_MAX = 32;
 export interface FollowedLinkDeps {
   /** There is something to `take`. */
   readonly due: () => void;
-  /** Numbers a demand. */
+  /** Numbers a demand, or a fill. */
   readonly nextDemand: () => number;
   readonly closed: () => void;
 }
@@ -39,7 +39,7 @@ export class FollowedLink implements CopyLink {
     this.#deps = deps;
   }
 
-  /** Number of the latest demand. */
+  /** Number of the latest demand or fill. */
   get lastDemand(): number {
     return this.#lastDemand;
   }
@@ -65,6 +65,7 @@ export class FollowedLink implements CopyLink {
   fill(kind: CopyFill): void {
     if (this.#state !== 'open') return;
     this.#fill = kind;
+    this.#lastDemand = this.#deps.nextDemand();
     this.#deps.due();
   }
 
@@ -91,7 +92,7 @@ export class FollowedLink implements CopyLink {
     for (const range of this.#observed) messages.push({ kind: 'observe', link, range });
     const number = this.#lastDemand;
     for (const range of this.#demanded) messages.push({ kind: 'demand', link, range, number });
-    if (this.#fill !== undefined) messages.push({ kind: 'fill', link, fill: this.#fill });
+    if (this.#fill !== undefined) messages.push({ kind: 'fill', link, fill: this.#fill, number });
     this.#observed = [];
     this.#demanded = [];
     this.#fill = undefined;

@@ -9,7 +9,7 @@ import type { ByteRange } from '../../runtime/range.js';
 import type { CopyEnd, CopyFill } from './peers.js';
 
 /** Raised with every change that an older daemon would misunderstand: the two then do not talk at all. */
-export const PEER_PROTOCOL = 1;
+export const PEER_PROTOCOL = 2;
 
 /**
  * Bytes of a line. The longest says `open`: a key of 1024 bytes, each escaped as six, beside an endpoint, a bucket, a
@@ -24,14 +24,14 @@ export type FollowerMessage =
   | Hello
   | { readonly kind: 'open'; readonly link: number; readonly version: ObjectVersion }
   | { readonly kind: 'observe'; readonly link: number; readonly range: ByteRange }
-  /** `number` counts the demands of the connection; `heard` answers it. */
+  /** `number` counts the demands and fills of the connection; `heard` answers it. */
   | { readonly kind: 'demand'; readonly link: number; readonly range: ByteRange; readonly number: number }
-  | { readonly kind: 'fill'; readonly link: number; readonly fill: CopyFill }
+  | { readonly kind: 'fill'; readonly link: number; readonly fill: CopyFill; readonly number: number }
   | { readonly kind: 'close'; readonly link: number };
 
 export type OwnerMessage =
   | Hello
-  /** All demands up to `number` were taken note of. */
+  /** All demands and fills up to `number` were taken note of. */
   | { readonly kind: 'heard'; readonly number: number }
   | { readonly kind: 'advanced'; readonly link: number }
   | { readonly kind: 'arrived'; readonly link: number; readonly range: ByteRange }
@@ -62,7 +62,10 @@ export function parseFollowerMessage(line: string): FollowerMessage | undefined 
   if (kind === 'hello') return isCount(protocol) ? { kind, protocol } : undefined;
   if (!isCount(link)) return undefined;
   if (kind === 'close') return { kind, link };
-  if (kind === 'fill') return isCopyFill(fields['fill']) ? { kind, link, fill: fields['fill'] } : undefined;
+  if (kind === 'fill') {
+    const { fill } = fields;
+    return isCopyFill(fill) && isCount(number) ? { kind, link, fill, number } : undefined;
+  }
   if (kind === 'open') {
     const version = parseVersion(fields['version']);
     return version && { kind, link, version };

@@ -4,8 +4,8 @@
  *
  * Promises: when the connection ends, or could not be made, every link is `lost` at once, and none is opened any more.
  * What readers want is kept as states of the links until the owner takes it, so that a stopped owner costs no memory. An
- * owner that does not take note of a demand is said to be `unresponsive` to the links whose demands wait, and to those
- * that demand later, until it does.
+ * owner that does not take note of a demand, or of a fill, is said to be `unresponsive` to the links whose demands wait,
+ * and to those that demand later, until it does.
  */
 import type { Socket } from 'node:net';
 import { asError, unreachable } from '../../runtime/assert.js';

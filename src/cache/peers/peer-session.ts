@@ -67,7 +67,7 @@ export class PeerSession {
       return this.#cutOff(`it wants what lies beyond an object of ${link.size} bytes`);
     // Of a link that has ended here: that is on its way to the follower.
     if (link !== undefined) this.#pass(message, link);
-    if (message.kind === 'demand') {
+    if ('number' in message) {
       this.#heard = Math.max(this.#heard, message.number);
       this.#connection.due();
     }

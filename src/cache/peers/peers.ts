@@ -21,7 +21,7 @@ export interface PeerStore {
   observe(range: ByteRange): void;
   /** A reader waits for `range`. Answered by `arrived` when its bytes are there, also when they were before. */
   demand(range: ByteRange): void;
-  /** All of it is wanted. */
+  /** All of it is wanted. `failed` with the whole range, when it was to come as prefetch and cannot be had now. */
   fill(kind: CopyFill): void;
   /** Idempotent; the listener is not called any more. */
   close(): void;
@@ -67,7 +67,7 @@ export interface CopyLink {
 export interface CopyLinkListener extends Omit<PeerStoreListener, 'gaveUp'> {
   /** The owner is gone, or does not fill this copy: look who does now. Its bytes stay. */
   lost(reason: string): void;
-  /** The owner lives but did not take note of a demand for seconds (stopped, or hanging). Called once at most. */
+  /** The owner lives but did not take note of a demand or fill for seconds (stopped, or hanging). Called once at most. */
   unresponsive(): void;
 }
 

@@ -4,7 +4,7 @@ import { connect, createServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
 import t from 'tap';
 import type { Test } from 'tap';
-import { LINE_BYTES_MAX } from '../../../src/cache/peers/messages.js';
+import { LINE_BYTES_MAX, PEER_PROTOCOL } from '../../../src/cache/peers/messages.js';
 import { UNRESPONSIVE_AFTER_MS } from '../../../src/cache/peers/owner-connection.js';
 import { ownerSocketPath } from '../../../src/cache/peers/peer-socket.js';
 import { eventually } from '../../support/processes.js';
@@ -42,6 +42,28 @@ t.test('an owner that does not take note of a demand is unresponsive, until it d
   await later.nextOf('advanced');
   t.equal(clock.pendingTimers, 0, 'nothing is waited for');
   server.close();
+});
+
+t.test('who has all of a copy filled hears of an owner that is unresponsive', async (t) => {
+  const directory = useDirectory(t);
+  const { links, clock } = useLinks(t, directory);
+  const { socket } = await useMuteOwner(t, directory);
+  const { heard, link } = follow(links, 'a');
+  (await socket).write(HELLO);
+  link.fill('as prefetch');
+  clock.advance(UNRESPONSIVE_AFTER_MS);
+  t.same(heard.all, [{ kind: 'unresponsive' }]);
+});
+
+t.test('a fill is taken note of as a demand is', async (t) => {
+  const { links, host, clock } = await usePeers(t);
+  const { heard, link } = follow(links, 'a');
+  link.fill('as prefetch');
+  t.ok(await eventually(() => host.copies[0]?.fills.length === 1));
+  await heard.nextOf('advanced');
+  host.copies[0]?.listener.advanced();
+  await heard.nextOf('advanced');
+  t.equal(clock.pendingTimers, 0, 'nothing is waited for');
 });
 
 t.test('a demand that was withdrawn before the owner could be told says nothing of the owner', async (t) => {
@@ -97,7 +119,7 @@ t.test('an owner that talks nonsense, or another protocol, is lost', async (t) =
   for (const [said, reason] of [
     ['nonsense\n', /it said "nonsense"/],
     ['{"kind":"advanced","link":1}\n', /did not begin with hello/],
-    ['{"kind":"hello","protocol":2}\n', /speaks protocol 2, this daemon 1/],
+    ['{"kind":"hello","protocol":9}\n', new RegExp(`speaks protocol 9, this daemon ${PEER_PROTOCOL}`)],
     [`${HELLO}{"kind":"advanced"}\n`, /it said "{/],
     [`${HELLO}${'x'.repeat(LINE_BYTES_MAX + 1)}`, /a line of more than/],
     [`${HELLO}${'x'.repeat(LINE_BYTES_MAX + 1)}\n`, /a line of more than/],

@@ -39,6 +39,7 @@ const followerMessage: fc.Arbitrary<FollowerMessage> = fc.oneof(
     kind: fc.constant('fill' as const),
     link,
     fill: fc.constantFrom('gently' as const, 'as prefetch' as const),
+    number: count,
   }),
   fc.record({ kind: fc.constant('close' as const), link }),
 );
@@ -86,6 +87,7 @@ t.test('what is no such message is undefined, never an exception', async (t) => 
     '{"kind":"demand","link":1,"range":{"start":0,"end":1}}',
     '{"kind":"demand","link":1,"range":{"start":1,"end":1},"number":1}',
     '{"kind":"demand","link":1,"range":{"start":0,"end":1e300},"number":1}',
+    '{"kind":"fill","link":1,"fill":"as prefetch"}',
     '{"kind":"observe","link":1.5,"range":{"start":0,"end":1}}',
     '{"kind":"hello"}',
     '{"kind":"advanced","link":1}',

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Test } from 'tap';
+import { encodeMessages, PEER_PROTOCOL } from '../../../src/cache/peers/messages.js';
 import { PeerLinks } from '../../../src/cache/peers/peer-links.js';
 import { PeerServer } from '../../../src/cache/peers/peer-server.js';
 import { ownerSocketPath } from '../../../src/cache/peers/peer-socket.js';
@@ -11,7 +12,7 @@ import { SimulatedClock } from '../../support/simulated-clock.js';
 import { MIB, RecordingHost, RecordingListener, versionOf } from './recording.js';
 
 export const OWNER = 'owner';
-export const HELLO = '{"kind":"hello","protocol":1}\n';
+export const HELLO = encodeMessages([{ kind: 'hello', protocol: PEER_PROTOCOL }]);
 export const FIRST = { start: 0, end: MIB };
 
 export function useDirectory(t: Test): string {
