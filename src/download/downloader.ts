@@ -97,6 +97,11 @@ export class Downloader implements LaneSource {
     return this.#parts.bytesLeft((range) => this.#target.missing(range));
   }
 
+  /** Something in `range` is fetched, or about to be, or written still. */
+  isUnderWay(range: ByteRange): boolean {
+    return this.#parts.mayWrite(range);
+  }
+
   /** Notes a read, whether its bytes are there or not, and fetches ahead of it. */
   observe(range: ByteRange): void {
     this.#streams.observe(range);
@@ -235,7 +240,7 @@ export class Downloader implements LaneSource {
     let result: AttemptResult = { kind: 'complete' };
     // Readers may have gone while it was queued, or a hedge have brought it.
     if ((!part.demanded || this.#target.wanted(part)) && this.#target.firstMissing(part) !== undefined) {
-      result = await part.attempt(signal, this.#options.stallTimeoutMs, ending);
+      result = await this.#parts.attempt(part, signal, this.#options.stallTimeoutMs, ending);
     }
     if (signal.aborted) return;
     if (result.kind === 'again') this.#sleep(part, result.delayMs);

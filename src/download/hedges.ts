@@ -15,6 +15,7 @@ import { Part } from './part.js';
 import type { PartDeps } from './part.js';
 import type { AttemptProgress } from './part-request.js';
 import type { Lane } from './part-scheduler.js';
+import type { PartsUnderWay } from './parts-under-way.js';
 import type { DownloadTarget } from './target.js';
 
 /** A part is slow when it takes, or is going to take, so many times what is usual. */
@@ -47,7 +48,7 @@ export function isSlow(
 /** What of a downloader hedges need. */
 export interface HedgedParts {
   /** Those under way. */
-  readonly parts: Iterable<Part>;
+  readonly parts: PartsUnderWay;
   readonly lane: Pick<Lane, 'demand'>;
   readonly stallTimeoutMs: number;
 }
@@ -127,7 +128,8 @@ export class Hedges {
     if (signal.aborted || part.state === 'ended' || this.#target.firstMissing(range) === undefined) return 0;
     const hedge = new Part(this.#target, range, this.#deps, true);
     this.#hedges.set(part, hedge);
-    const { kind } = await hedge.attempt(signal, this.#hedged.stallTimeoutMs);
+    const { parts, stallTimeoutMs } = this.#hedged;
+    const { kind } = await parts.attempt(hedge, signal, stallTimeoutMs);
     const bytes = hedge.position - range.start;
     this.#deps.metrics.hedged(bytes);
     if (kind === 'complete' && part.position < range.end) part.abandon();

@@ -77,6 +77,10 @@ export class FollowingFetcher implements Fetcher {
     return this.#own?.bytesInFlight ?? 0;
   }
 
+  isUnderWay(range: ByteRange): boolean {
+    return this.#own?.isUnderWay(range) ?? false;
+  }
+
   observe(range: ByteRange): void {
     if (this.#own !== undefined) this.#own.observe(range);
     else this.#openLink()?.observe(range);

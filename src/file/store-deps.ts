@@ -23,6 +23,8 @@ export interface Fetcher {
   demand(range: ByteRange): void;
   /** What is still to come of parts under way, in bytes. */
   readonly bytesInFlight: number;
+  /** Something in `range` is fetched, or about to be: what came of it may be continued in the middle of a page. */
+  isUnderWay(range: ByteRange): boolean;
   /** Fetches the whole object, until `stop`. */
   fill(kind: FillKind): void;
   stop(): void;

@@ -75,6 +75,10 @@ export class StoreFilling implements Fetcher {
     return this.#fetcher.bytesInFlight;
   }
 
+  isUnderWay(range: ByteRange): boolean {
+    return this.#fetcher.isUnderWay(range);
+  }
+
   observe(range: ByteRange): void {
     if (this.#verifier === undefined) this.#fetcher.observe(range);
   }

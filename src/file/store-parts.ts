@@ -38,7 +38,7 @@ export function assembleParts(
     copy,
     logger,
     bytesInFlight: () => filling.bytesInFlight + storeFile.orphanBytes,
-    isInUse: (range) => waiters.wants(range) || storeFile.isBeingWritten(range),
+    isInUse: (range) => waiters.wants(range) || filling.isUnderWay(range) || storeFile.isBeingWritten(range),
     punch: (range) => file.punch(range),
   });
   const makeRoom = (bytes: number, range: ByteRange) =>

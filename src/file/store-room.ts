@@ -4,9 +4,9 @@
  * and becomes a window: what was read longest ago is punched out of the file behind the readers, and fetched again should
  * somebody come back for it. Owned by TempFileStore.
  *
- * Promises: a complete file is not punched, nor what a reader waits for or what is being written; readers that are about to take bytes see
- * by the availability's generation that these are gone. What a reader waits for is fetched in any case, so that a window
- * exceeds its room by no more than the parts under way.
+ * Promises: a complete file is not punched, nor what a reader waits for, nor where a part is under way, which may go on in
+ * the middle of a page; readers that are about to take bytes see by the availability's generation that these are gone.
+ * What a reader waits for is fetched in any case, so that a window exceeds its room by no more than the parts under way.
  */
 import type { LocalCopy } from '../cache/local-copy.js';
 import type { Logger } from '../observability/logger.js';
@@ -26,7 +26,7 @@ export interface StoreRoomDeps {
   readonly logger: Logger;
   /** Still to come of the parts under way. */
   readonly bytesInFlight: () => number;
-  /** Somebody waits for bytes of `range`, or writes there. */
+  /** Somebody waits for bytes of `range`, or writes there, now or when a part under way goes on. */
   readonly isInUse: (range: ByteRange) => boolean;
   /** Gives the disk space of `range` back; false where that cannot be done. @throws NodeJS.ErrnoException */
   readonly punch: (range: ByteRange) => boolean;

@@ -192,6 +192,18 @@ t.test('a prefetch part that sleeps after a failure is woken by a reader', async
   t.equal(clock.pendingTimers, 0);
 });
 
+t.test('a part is under way until its last request has ended, though nobody wants it any more', async (t) => {
+  const gate = new Deferred<void>();
+  const { downloader } = await withPrefetch(() => ({ bytes: 100_000, hold: gate.promise }));
+  const page = { start: 24 * MIB + 98_304, end: 24 * MIB + 102_400 };
+  t.ok(downloader.isUnderWay(page));
+  downloader.stop();
+  t.equal(downloader.partsInFlight, 0);
+  t.ok(downloader.isUnderWay(page), 'what came is perhaps not written yet');
+  await settle();
+  t.notOk(downloader.isUnderWay(page));
+});
+
 t.test('random reads are not amplified by windows', async (t) => {
   for (const [kernelReads, limit] of [
     [2, 1.05],

@@ -55,6 +55,7 @@ export class DirectReadsRig {
           return {
             partsInFlight: 0,
             bytesInFlight: 0,
+            isUnderWay: () => false,
             observe: (range) => this.observed.push(range),
             demand: (range) => this.demanded.push(range),
             fill: () => {},

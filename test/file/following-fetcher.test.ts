@@ -27,6 +27,7 @@ const LATER = { start: 9 * MIB, end: 10 * MIB };
 class Asked implements CopyLink, Fetcher {
   readonly partsInFlight = 0;
   readonly bytesInFlight = 0;
+  readonly isUnderWay = () => true;
   readonly observed: ByteRange[] = [];
   demanded: ByteRange[] = [];
   readonly fills: CopyFill[] = [];
