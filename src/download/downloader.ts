@@ -143,7 +143,7 @@ export class Downloader implements LaneSource {
   // What the scheduler calls (LaneSource).
 
   get readersWait(): boolean {
-    return this.#target.wanted({ start: 0, end: this.#target.version.size });
+    return this.#fill === 'as prefetch' || this.#target.wanted({ start: 0, end: this.#target.version.size });
   }
 
   nextPrefetch(): Prefetch | undefined {
@@ -278,12 +278,16 @@ export class Downloader implements LaneSource {
   }
 
   #prefetchState(): PrefetchState {
+    const { size } = this.#target.version;
     return {
-      size: this.#target.version.size,
+      size,
       streams: this.#streams.streams,
       first: this.#load.first,
       fills: this.#load.fills || this.#fill === 'as prefetch',
-      firstFree: (range) => this.#firstFree(range),
+      firstFree: ({ start, end }) =>
+        this.#parts.firstFree({ start, end: Math.min(end, size) }, (range) =>
+          this.#target.firstMissing(range),
+        ),
     };
   }
 
@@ -291,19 +295,6 @@ export class Downloader implements LaneSource {
     const { pageBytes } = this.#target;
     const bytesMax = { part: partBytesMax, window: this.#options.prefetchBytesMax };
     return prefetchLimits(this.#deps.scheduler.pace, this.#lane.connections, pageBytes, bytesMax);
-  }
-
-  /** The first whole pages of `range` that are neither there nor under way. */
-  #firstFree(range: ByteRange): ByteRange | undefined {
-    const end = Math.min(range.end, this.#target.version.size);
-    for (let { start } = range; start < end;) {
-      const gap = this.#target.firstMissing({ start, end });
-      if (gap === undefined) return undefined;
-      const free = this.#parts.free(gap)[0];
-      if (free !== undefined) return free;
-      start = gap.end;
-    }
-    return undefined;
   }
 
   /** Has connections opened ahead, when more are about to be used than were before. */

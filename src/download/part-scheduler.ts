@@ -28,7 +28,7 @@ export interface Prefetch {
 export interface LaneSource {
   nextPrefetch(): Prefetch | undefined;
   nextGentle(): Prefetch | undefined;
-  /** True while somebody waits for a byte of the file. */
+  /** True while somebody waits for a byte of the file, or has it filled. */
   readonly readersWait: boolean;
 }
 

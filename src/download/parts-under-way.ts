@@ -63,4 +63,19 @@ export class PartsUnderWay implements Iterable<Part> {
   free(range: ByteRange): ByteRange[] {
     return subtractRanges(range, this.#parts);
   }
+
+  /** The first of `range` that is neither there, as `firstMissing` tells of a range, nor covered. */
+  firstFree(
+    { start, end }: ByteRange,
+    firstMissing: (range: ByteRange) => ByteRange | undefined,
+  ): ByteRange | undefined {
+    for (let from = start; from < end;) {
+      const gap = firstMissing({ start: from, end });
+      if (gap === undefined) return undefined;
+      const free = this.free(gap)[0];
+      if (free !== undefined) return free;
+      from = gap.end;
+    }
+    return undefined;
+  }
 }

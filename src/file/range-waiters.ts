@@ -20,6 +20,8 @@ export type SettleWait = (outcome: WaitOutcome) => void;
 
 export interface RangeWaiter {
   readonly range: ByteRange;
+  /** Not settled, nor withdrawn. */
+  readonly isWaiting: boolean;
   /** Ends the wait from the reader's side; does nothing when it is settled already. */
   giveUp(error: ContentError): void;
   /** Ends the wait without an outcome: the reader has its answer from elsewhere. */
@@ -34,8 +36,12 @@ export class RangeWaiters {
   }
 
   add(range: ByteRange, settle: SettleWait): RangeWaiter {
+    const waiting = this.#waiting;
     const waiter: RangeWaiter = {
       range,
+      get isWaiting() {
+        return waiting.has(waiter);
+      },
       giveUp: (error) => this.#settle(waiter, { kind: 'failed', error }),
       withdraw: () => void this.#waiting.delete(waiter),
     };

@@ -5,7 +5,6 @@
 import type { LocalCopy } from '../cache/local-copy.js';
 import type { ObjectChecksums } from '../object-store/object-store.js';
 import type { ByteRange } from '../runtime/range.js';
-import type { RangeWaiters } from './range-waiters.js';
 import type { LocalFile } from './sparse-file.js';
 import { StoreChecksums } from './store-checksums.js';
 import type { TempFileStoreDeps } from './store-deps.js';
@@ -13,8 +12,10 @@ import { StoreFile } from './store-file.js';
 import { StoreFilling } from './store-filling.js';
 import type { FilledStore } from './store-filling.js';
 import { StoreRoom } from './store-room.js';
+import { noRoomError } from './store-state.js';
 import { StoreTarget } from './store-target.js';
 import type { TargetedStore } from './store-target.js';
+import type { StoreWaiters } from './store-waiters.js';
 
 export interface StoreParts {
   readonly file: LocalFile;
@@ -29,20 +30,22 @@ export function assembleParts(
   store: TargetedStore & FilledStore,
   copy: LocalCopy,
   deps: TempFileStoreDeps,
-  waiters: RangeWaiters,
+  waiters: StoreWaiters,
 ): StoreParts {
   const { id, version, availability } = store;
   const { logger } = deps;
+  const { readers } = waiters;
   const file = deps.createFile(copy, version.size);
   const room: StoreRoom = new StoreRoom(store, {
     copy,
     logger,
     bytesInFlight: () => filling.bytesInFlight + storeFile.orphanBytes,
-    isInUse: (range) => waiters.wants(range) || filling.isUnderWay(range) || storeFile.isBeingWritten(range),
+    isInUse: (range) => readers.wants(range) || filling.isUnderWay(range) || storeFile.isBeingWritten(range),
+    leftCache: () => waiters.fills.fail(noRoomError(version)),
     punch: (range) => file.punch(range),
   });
   const makeRoom = (bytes: number, range: ByteRange) =>
-    deps.makeRoom(bytes) || room.free(bytes, { demanded: waiters.wants(range) });
+    deps.makeRoom(bytes) || room.free(bytes, { demanded: readers.wants(range) });
   const storeFile: StoreFile = new StoreFile(version, file, { makeRoom });
   const told = (answer: ObjectChecksums) => checksums.told(answer);
   const target = new StoreTarget(store, { copy, storeFile, room, waiters, told, logger });

@@ -28,6 +28,8 @@ export interface StoreRoomDeps {
   readonly bytesInFlight: () => number;
   /** Somebody waits for bytes of `range`, or writes there, now or when a part under way goes on. */
   readonly isInUse: (range: ByteRange) => boolean;
+  /** Told when it becomes a window: it will never be there as a whole. */
+  readonly leftCache: () => void;
   /** Gives the disk space of `range` back; false where that cannot be done. @throws NodeJS.ErrnoException */
   readonly punch: (range: ByteRange) => boolean;
 }
@@ -126,9 +128,10 @@ export class StoreRoom {
   }
 
   #openWindow(): Window {
-    const { copy, logger } = this.#deps;
+    const { copy, logger, leftCache } = this.#deps;
     const { id, version, availability } = this.#store;
     copy.detach();
+    leftCache();
     logger.info(
       { store: id, key: version.key, bytes: availability.arrivedBytes },
       'no room in the cache: the object is read through a window',

@@ -79,6 +79,12 @@ export function deadlineError(
   return new ContentError('deadline', `${what} did not arrive within ${deadlineMs} ms (${reason})`);
 }
 
+/** Of filling the cache with all of it. */
+export function noRoomError({ key, size }: ObjectVersion): ContentError {
+  const message = `the cache has no room for ${key} (${size} bytes): raise --cache-bytes-max, or unpin or evict something`;
+  return new ContentError('no_space', message);
+}
+
 /** `no_space` for a full disk or quota, `disk_failed` for the rest. */
 export function diskError(version: ObjectVersion, cause: Error): ContentError {
   const message = `the local copy of ${version.key} cannot be written: ${cause.message}`;

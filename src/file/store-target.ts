@@ -11,10 +11,10 @@ import type { Availability } from '../runtime/availability.js';
 import type { ByteRange } from '../runtime/range.js';
 import { ContentError } from './content.js';
 import { PartWriter } from './part-writer.js';
-import type { RangeWaiters } from './range-waiters.js';
 import type { StoreFile } from './store-file.js';
 import type { StoreRoom } from './store-room.js';
 import { internalError, staleError } from './store-state.js';
+import type { StoreWaiters } from './store-waiters.js';
 
 export interface TargetedStore {
   readonly id: string;
@@ -32,7 +32,7 @@ export interface StoreTargetParts {
   readonly copy: LocalCopy;
   readonly storeFile: StoreFile;
   readonly room: StoreRoom;
-  readonly waiters: RangeWaiters;
+  readonly waiters: StoreWaiters;
   readonly told: (checksums: ObjectChecksums) => void;
   readonly logger: Logger;
 }
@@ -73,7 +73,7 @@ export class StoreTarget implements DownloadTarget {
   }
 
   wanted(range: ByteRange): boolean {
-    return this.#parts.waiters.wants(range);
+    return this.#parts.waiters.readers.wants(range);
   }
 
   peek(range: ByteRange): Promise<Uint8Array> {

@@ -1,6 +1,6 @@
 /**
  * The local copy of one object version while somebody has it open: a sparse file, what of it is there (Availability),
- * who waits for more (RangeWaiters), and what fills it (StoreFilling). All handles on the version share it;
+ * who waits for more (StoreWaiters), and what fills it (StoreFilling). All handles on the version share it;
  * temp-file-stores.ts makes and counts them; what stays of it after the last close is the cache's (LocalCopy).
  *
  * Promises: a read looks at the availability first and takes bytes that are there whatever the state, but for a copy that
@@ -19,8 +19,8 @@ import type { Availability } from '../runtime/availability.js';
 import type { ContentError } from './content.js';
 import type { DirectFile } from './direct-reads.js';
 import { ExpiredRanges } from './expired-ranges.js';
-import { RangeWaiters, waitAsReader } from './range-waiters.js';
-import type { RangeWaiter, SettleWait } from './range-waiters.js';
+import { waitAsReader } from './range-waiters.js';
+import type { RangeWaiter, RangeWaiters, SettleWait } from './range-waiters.js';
 import type { ChecksumResult } from './store-checksums.js';
 import type { StoreRead, TempFileStoreDeps, TempFileStoreOptions } from './store-deps.js';
 import type { FilledStore } from './store-filling.js';
@@ -32,6 +32,7 @@ import { openDirectReads } from './store-direct-reads.js';
 import type { StoreDirectReads } from './store-direct-reads.js';
 import { closedError, corruptError, deadlineError, outcomeOf, refusalOf } from './store-state.js';
 import type { StoreOutcome, StoreState } from './store-state.js';
+import { StoreWaiters } from './store-waiters.js';
 
 export interface StoreProgress {
   readonly contiguousBytes: number;
@@ -51,7 +52,7 @@ export class TempFileStore implements TargetedStore, FilledStore, FillableStore 
   readonly #readDeadlineMs: number;
   readonly #parts: StoreParts;
   readonly #createdMs: number;
-  readonly #waiters = new RangeWaiters();
+  readonly #waiters = new StoreWaiters();
   readonly #expired: ExpiredRanges;
   readonly #progressListeners = new Set<(progress: StoreProgress) => void>();
   readonly #done = new Deferred<StoreOutcome>();
@@ -146,7 +147,7 @@ export class TempFileStore implements TargetedStore, FilledStore, FillableStore 
   }
 
   waitForWhole(settle: SettleWait): RangeWaiter {
-    return this.#await({ start: 0, end: this.version.size }, settle, [], () => {});
+    return this.#await(this.#waiters.fills, { start: 0, end: this.version.size }, settle, []);
   }
 
   async compared(): Promise<void> {
@@ -187,7 +188,7 @@ export class TempFileStore implements TargetedStore, FilledStore, FillableStore 
       arrivedBytes: this.availability.arrivedBytes,
       checksum: this.#parts.checksums.result,
       handles,
-      readsWaiting: this.#waiters.count,
+      readsWaiting: this.#waiters.readers.count,
       partsInFlight: this.#parts.filling.partsInFlight,
     };
   }
@@ -201,7 +202,9 @@ export class TempFileStore implements TargetedStore, FilledStore, FillableStore 
   }
 
   wait(range: ByteRange, settle: SettleWait, signals: readonly AbortSignal[] = []): RangeWaiter {
-    return this.#await(range, settle, signals, () => this.#parts.filling.demand(range));
+    const waiter = this.#await(this.#waiters.readers, range, settle, signals);
+    if (waiter.isWaiting) this.#parts.filling.demand(range);
+    return waiter;
   }
 
   deadlineError(range: ByteRange): ContentError {
@@ -278,17 +281,17 @@ export class TempFileStore implements TargetedStore, FilledStore, FillableStore 
     throw outcome.error;
   }
 
+  /** May settle before it returns. */
   #await(
+    waiters: RangeWaiters,
     range: ByteRange,
     settle: SettleWait,
     signals: readonly AbortSignal[],
-    demand: () => void,
   ): RangeWaiter {
-    const waiter = this.#waiters.add(range, settle);
+    const waiter = waiters.add(range, settle);
     const refusal = refusalOf(this.#state, signals);
     if (this.availability.has(range)) this.#waiters.wake((other) => this.availability.has(other));
     else if (refusal !== undefined) waiter.giveUp(refusal);
-    else demand();
     return waiter;
   }
 

@@ -3,16 +3,17 @@
  * readers go first, and as long as it gets on at all.
  */
 import type { Clock } from '../runtime/clock.js';
+import type { ObjectVersion } from '../object-store/object-store.js';
 import { Deferred } from '../runtime/deferred.js';
 import { ContentError } from './content.js';
 import type { FillOptions } from './content.js';
 import type { RangeWaiter, SettleWait, WaitOutcome } from './range-waiters.js';
-import { abortedError } from './store-state.js';
+import { abortedError, noRoomError } from './store-state.js';
 import type { StoreProgress } from './temp-file-store.js';
 
 /** The store, as far as filling it looks at it. */
 export interface FillableStore {
-  readonly version: { readonly key: string; readonly size: number };
+  readonly version: ObjectVersion;
   readonly availability: { readonly arrivedBytes: number };
   /** Why nothing came lately, as far as that is known. */
   readonly delayReason: string | undefined;
@@ -32,13 +33,8 @@ export async function fillWhole(
   clock: Clock,
   idleMsMax: number,
 ): Promise<void> {
-  const { key, size } = store.version;
-  if (!store.beginWhole()) {
-    throw new ContentError(
-      'no_space',
-      `the cache has no room for ${key} (${size} bytes): raise --cache-bytes-max, or unpin or evict something`,
-    );
-  }
+  const { key } = store.version;
+  if (!store.beginWhole()) throw noRoomError(store.version);
   onProgress?.(store.availability.arrivedBytes);
   const settled = new Deferred<WaitOutcome>();
   const waiter = store.waitForWhole((outcome) => settled.resolve(outcome));

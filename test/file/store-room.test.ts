@@ -47,6 +47,7 @@ function useRoom(folder: string, roomBytes: number) {
       logger: silentLogger,
       bytesInFlight: () => 0,
       isInUse: (range) => inUse.some((other) => rangesOverlap(other, range)),
+      leftCache: () => {},
       punch: (range) => file.punch(range),
     },
   );
