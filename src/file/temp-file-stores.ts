@@ -207,8 +207,9 @@ export class TempFileStores implements ContentSource {
 
   /** Nobody expects it any more. */
   #letGo(store: TempFileStore): void {
-    const entry = this.#stores.get(versionIdentity(store.version));
-    if (entry?.store === store && entry.users === 0 && !this.#closed) void this.#rest(entry);
+    // It may be detached: expecting ends when it fails as well.
+    const entry = [...this.#entries()].find((one) => one.store === store);
+    if (entry?.users === 0 && !this.#closed) void this.#rest(entry);
   }
 
   /** Gives the copy back once nothing is under way in it, unless somebody came meanwhile. Never rejects. */

@@ -106,6 +106,17 @@ t.test('fetching ends when nobody opens it for a while; what arrived stays', asy
   await readAndClose(version);
 });
 
+t.test('one whose object was replaced meanwhile goes at once', async (t) => {
+  const { stores, copies, objects, clock, put } = createRig();
+  const version = put('a');
+  objects.put('a', { seed: 2, size: SIZE });
+  stores.expect(version);
+  await settle(50);
+  t.ok(objects.requests.length > 0);
+  t.same(stores.status(10).stores, []);
+  t.same([stores.restingCount, copies.idleCount, clock.pendingTimers], [0, 0, 0]);
+});
+
 t.test('once it is open, time does not end it, and its last close does', async (t) => {
   const { stores, objects, clock, put, hold, letGo } = createRig();
   hold();
