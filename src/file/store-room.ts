@@ -38,7 +38,6 @@ export class StoreRoom {
   readonly #store: RoomyStore;
   readonly #deps: StoreRoomDeps;
   readonly #blockBytes: number;
-  #reservedBytes: number;
   #window: Window | undefined;
   #cannotPunch = false;
   #isAlone = false;
@@ -49,7 +48,6 @@ export class StoreRoom {
     this.#store = store;
     this.#deps = deps;
     this.#blockBytes = Math.max(BLOCK_BYTES, store.availability.pageBytes);
-    this.#reservedBytes = store.availability.arrivedBytes;
   }
 
   /** The file is punched behind its readers: it is never complete again. */
@@ -63,12 +61,9 @@ export class StoreRoom {
    */
   reserve(bytes: number, { demanded }: { readonly demanded: boolean }): boolean {
     const needed = this.#store.availability.arrivedBytes + this.#deps.bytesInFlight() + bytes;
-    const more = needed - this.#reservedBytes;
+    const more = needed - this.#roomBytes;
     if (more <= 0) return true;
-    if (this.#window === undefined && this.#deps.copy.reserve(more)) {
-      this.#reservedBytes = needed;
-      return true;
-    }
+    if (this.#window === undefined && this.#deps.copy.reserve(more)) return true;
     // What is only fetched ahead is no reason to leave the cache.
     if (!demanded && this.#window === undefined) return false;
     return this.#punch(more, demanded) >= more;
@@ -76,11 +71,9 @@ export class StoreRoom {
 
   /** Takes room for the whole object; false when the cache has not so much. */
   reserveWhole(): boolean {
-    const more = this.#store.version.size - this.#reservedBytes;
-    if (more <= 0) return true;
-    if (this.#window !== undefined || !this.#deps.copy.reserve(more)) return false;
-    this.#reservedBytes += more;
-    return true;
+    if (this.#window !== undefined) return false;
+    const more = this.#store.version.size - this.#roomBytes;
+    return more <= 0 || this.#deps.copy.reserve(more);
   }
 
   /**
@@ -89,8 +82,10 @@ export class StoreRoom {
    */
   free(bytes: number, { demanded }: { readonly demanded: boolean }): boolean {
     if (!demanded && this.#window === undefined) return false;
-    this.#reservedBytes = Math.min(this.#reservedBytes, this.#store.availability.arrivedBytes);
-    return this.#punch(bytes, demanded) > 0;
+    const { arrivedBytes } = this.#store.availability;
+    const freed = this.#punch(bytes, demanded);
+    if (this.#window !== undefined) this.#window.bytesMax = Math.min(this.#window.bytesMax, arrivedBytes);
+    return freed > 0;
   }
 
   /** Bytes of `range` arrived. */
@@ -104,6 +99,11 @@ export class StoreRoom {
     this.#usedUpTo = range.end;
     if (this.#window === undefined) return;
     for (const block of this.#blocksOf(range)) this.#window.used(block);
+  }
+
+  /** What may lie on the disk: of a window what the copy had when it left the cache, or a full disk left it. */
+  get #roomBytes(): number {
+    return this.#window?.bytesMax ?? this.#deps.copy.reservedBytes;
   }
 
   /** Returns the bytes given back. */
@@ -136,7 +136,7 @@ export class StoreRoom {
       { store: id, key: version.key, bytes: availability.arrivedBytes },
       'no room in the cache: the object is read through a window',
     );
-    const window = new Window();
+    const window = new Window(copy.reservedBytes);
     const blocks = Math.ceil(version.size / this.#blockBytes);
     for (let block = 0; block < blocks; block += 1) {
       const range = this.#rangeOf(block);
@@ -176,8 +176,13 @@ export class StoreRoom {
  * the last that came first: it is likely to be needed last.
  */
 class Window {
+  bytesMax: number;
   readonly #used = new Set<number>();
   readonly #unused = new Set<number>();
+
+  constructor(bytesMax: number) {
+    this.bytesMax = bytesMax;
+  }
 
   *blocks(alsoUnused: boolean): Iterable<number> {
     yield* this.#used;

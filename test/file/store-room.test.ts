@@ -25,6 +25,7 @@ function useRoom(folder: string, roomBytes: number) {
   const inUse: ByteRange[] = [];
   const copy = {
     leftBytes: roomBytes,
+    reservedBytes: 0,
     isDetached: false,
     others: 0,
     isAlone() {
@@ -33,6 +34,7 @@ function useRoom(folder: string, roomBytes: number) {
     reserve(bytes: number) {
       if (bytes > this.leftBytes) return false;
       this.leftBytes -= bytes;
+      this.reservedBytes += bytes;
       return true;
     },
     detach() {
@@ -71,6 +73,39 @@ t.test('as long as the cache has room, nothing is given up', async (t) => {
     await bring(at, at + MIB);
   }
   t.same([copy.leftBytes, copy.isDetached, room.isWindow], [0, false, false]);
+  await file.close();
+});
+
+t.test('what the copy has room for already is not asked for again', async (t) => {
+  const { room, copy, bring, there, file } = useRoom(t.testdir({}), MIB);
+  // Its blocks are there, and not verified yet; or the owner before reserved it.
+  copy.reservedBytes = 4 * MIB;
+  t.ok(room.reserve(3 * MIB, { demanded: false }));
+  await bring(0, 3 * MIB);
+  t.ok(room.reserve(MIB, { demanded: false }));
+  t.equal(copy.leftBytes, MIB);
+  await bring(3 * MIB, 4 * MIB);
+  t.ok(room.reserve(MIB, { demanded: false }));
+  t.same([copy.leftBytes, copy.reservedBytes], [0, 5 * MIB]);
+  await bring(4 * MIB, 5 * MIB);
+  room.used({ start: 0, end: MIB });
+  t.ok(room.reserve(MIB, { demanded: true }), 'a window has what the copy had');
+  t.same(there(), [1, 2, 3, 4]);
+  await file.close();
+});
+
+t.test('a full disk leaves a window what there is, and no more', async (t) => {
+  const { room, bring, there, file } = useRoom(t.testdir({}), SIZE);
+  t.ok(room.reserveWhole());
+  await bring(0, 4 * MIB);
+  room.used({ start: 0, end: 4 * MIB });
+  t.ok(room.free(MIB, { demanded: true }));
+  t.same(there(), [1, 2, 3]);
+  t.ok(room.reserve(MIB, { demanded: false }));
+  await bring(4 * MIB, 5 * MIB);
+  t.ok(room.reserve(2 * MIB, { demanded: false }));
+  t.same(there(), [3, 4]);
+  t.notOk(room.reserveWhole());
   await file.close();
 });
 
