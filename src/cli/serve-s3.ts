@@ -57,7 +57,11 @@ async function start(options: ServeS3Options): Promise<ServedS3> {
     return await serveS3(options);
   } catch (error) {
     if (error instanceof ServeS3OptionsError) throw new ConfigError(error.message, { cause: error });
-    const { code, syscall } = error as NodeJS.ErrnoException;
+    const { code, syscall, path, message } = error as NodeJS.ErrnoException;
+    if (path !== undefined) {
+      const advice = 'give a directory that you may write to';
+      throw new CommandError(EXIT.mount, `${options.dir} cannot be used (${message}): ${advice}`);
+    }
     if (syscall !== 'listen') throw error;
     throw new CommandError(
       EXIT.unexpected,

@@ -4,10 +4,10 @@
  * So a handler that checks a precondition and commits without an await between is atomic.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { unreachable } from '../runtime/assert.js';
 import type { Clock } from '../runtime/clock.js';
+import { makeFolder } from '../runtime/make-folder.js';
 import { BlobStore } from './blob-store.js';
 import { Bucket } from './bucket.js';
 import { lockDirectory } from './dir-lock.js';
@@ -35,7 +35,7 @@ export class Storage {
   readonly #unlock: () => void;
 
   constructor(dir: string, clock: Clock) {
-    mkdirSync(dir, { recursive: true });
+    makeFolder(resolve(dir), 0o777);
     this.#clock = clock;
     this.#unlock = lockDirectory(dir, join(dir, 'lock'));
     try {
