@@ -1,5 +1,5 @@
 /** `sluice pin` and `sluice unpin`: what is never evicted from the cache, and what may be again. */
-import { objects, warmSummary } from './warm.js';
+import { notFound, objects, warmSummary } from './warm.js';
 import { parseFilesAtOnce } from './files-at-once.js';
 import { jobsOfNamed } from './named-objects.js';
 import type { NamedObjects } from './named-objects.js';
@@ -21,6 +21,7 @@ export async function pinCommand(given: PinArguments): Promise<number> {
     json: given.json,
     makeRequest: (selections) => ({ verb: 'pin', selections, filesAtOnceMax, fill }),
     summarise: (summary) => `${objects(summary.pinned)} pinned${fill ? `; ${warmSummary(summary)}` : ''}`,
+    notFound,
   });
 }
 
@@ -36,5 +37,7 @@ export async function unpinCommand(given: UnpinArguments): Promise<number> {
     json: given.json,
     makeRequest: (selections) => ({ verb: 'unpin', selections }),
     summarise: ({ unpinned }) => `${objects(unpinned)} not pinned any more`,
+    notFound: (key) =>
+      key === '' ? 'nothing is pinned' : `${key}: nothing that is pinned has that name, or matches`,
   });
 }

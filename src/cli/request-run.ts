@@ -29,6 +29,8 @@ export interface RequestRunOptions {
   readonly makeRequest: (selections: Job['selections']) => BucketRequest;
   /** One line for people. */
   readonly summarise: (summary: RunSummary) => string;
+  /** The words for a selection that nothing matches. */
+  readonly notFound: (selection: string) => string;
 }
 
 /** Between two jobs. */
@@ -152,7 +154,7 @@ class RequestRun {
       case 'unpinned':
         return this.#progress.event({ ...message }, { line: `${message.event} ${message.key}` });
       case 'unmatched': {
-        const problem = `${message.selection}: there is no such object, directory or match`;
+        const problem = this.#options.notFound(message.selection);
         return this.#progress.event({ ...message }, { problem });
       }
       case 'end':

@@ -20,7 +20,12 @@ export async function warmCommand(given: WarmArguments): Promise<number> {
     json: given.json,
     makeRequest: (selections) => ({ verb: 'warm', selections, filesAtOnceMax }),
     summarise: warmSummary,
+    notFound,
   });
+}
+
+export function notFound(key: string): string {
+  return key === '' ? 'the bucket has no objects' : `${key}: there is no such object, directory or match`;
 }
 
 /** `1000 objects, 1.00 GiB: 600 MiB fetched, 400 MiB were in the cache` */
