@@ -23,7 +23,7 @@ export async function runProgram(args: readonly string[]): Promise<number> {
     await program.parseAsync(args, { from: 'user' });
     return exitCode;
   } catch (error) {
-    return failure(error, args);
+    return failure(error, program, args);
   }
 }
 
@@ -205,11 +205,11 @@ function addDaemon(program: Command, done: Done): void {
     });
 }
 
-function failure(error: unknown, args: readonly string[]): number {
+function failure(error: unknown, program: Command, args: readonly string[]): number {
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return EXIT.ok;
     // `commander.help` comes after the help was shown: nothing to add.
-    if (error.code !== 'commander.help') printError(usageMessage(error, args));
+    if (error.code !== 'commander.help') printError(usageMessage(error, program, args));
     return EXIT.usage;
   }
   printError(asError(error).message);
@@ -217,12 +217,17 @@ function failure(error: unknown, args: readonly string[]): number {
   return exitCodeOf(error);
 }
 
-function usageMessage(error: CommanderError, args: readonly string[]): string {
+function usageMessage(error: CommanderError, program: Command, args: readonly string[]): string {
   const [what = '', hint = ''] = error.message.replace(/^error: /, '').split('\n');
-  const command = args.find((arg) => !arg.startsWith('-'));
-  const known = error.code !== 'commander.unknownCommand' && command !== undefined;
-  const help = known ? `sluice ${command} --help` : 'sluice --help';
+  const help = ['sluice', ...commandPath(program, args), '--help'].join(' ');
   return `${what}${hint === '' ? '' : ` ${hint.replace(/^\(D/, '(d')}`}; see ${help}`;
+}
+
+/** The names of the command that `args` mean, as far as there is one: `cache`, `ls`. */
+function commandPath(command: Command, args: readonly string[]): string[] {
+  const at = args.findIndex((arg) => !arg.startsWith('-'));
+  const found = command.commands.find((known) => known.name() === args[at]);
+  return found === undefined ? [] : [found.name(), ...commandPath(found, args.slice(at + 1))];
 }
 
 /** Stacks are for those who asked for details. */

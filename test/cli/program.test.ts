@@ -78,6 +78,8 @@ t.test('a mistake is answered in one line, with what may have been meant, and ex
       ['mount', '--no-sign-request', '--profile', 'x', 's3://bucket', '/m'],
       '--no-sign-request and --profile contradict each other: anonymous requests have no identity; expected one of the two, got both',
     ],
+    [['cache', 'lst'], "unknown command 'lst' (did you mean ls?); see sluice cache --help"],
+    [['cache', 'ls', '--jsn'], "unknown option '--jsn' (did you mean --json?); see sluice cache ls --help"],
     [['demo', '--size', '1K'], '--size: expected a size from 64MiB to 64GiB such as 256MiB, got "1K"'],
     [['serve-s3', '--port', 'http', '/tmp'], '--port: expected a whole number from 0 to 65535, got "http"'],
     [
@@ -94,6 +96,15 @@ t.test('a mistake is answered in one line, with what may have been meant, and ex
     const ended = await sluice(args);
     t.strictSame(ended, { code: EXIT.usage, stdout: '', stderr: `sluice: ${message}\n` }, args.join(' '));
   }
+});
+
+t.test('serve-s3 says which folder it cannot use', async (t) => {
+  const { code, stderr } = await sluice(['serve-s3', '--port', '0', '/proc/nowhere']);
+  t.equal(code, EXIT.mount);
+  t.match(
+    stderr,
+    /^sluice: \/proc\/nowhere cannot be used \(ENOENT.*\): give a directory that you may write to\n$/,
+  );
 });
 
 t.test('the last of a repeated flag counts, and --no-X takes X back', async (t) => {
