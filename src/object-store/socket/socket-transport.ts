@@ -176,12 +176,21 @@ export class SocketTransport {
     const worker = new Worker(WORKER, { workerData: settings });
     const lane: Lane = { worker, underWay: new Map(), connections: 0 };
     worker.unref();
-    worker.on('message', (message: FromWorker) => this.#onMessage(lane, message));
+    // Node hands over a thousand messages in one turn of the event loop, those that come meanwhile among them. If each
+    // were answered there and then, by the next fetch, small objects would let no timer and no signal through.
+    const inbox: FromWorker[] = [];
+    const readInbox = () => {
+      for (const message of inbox.splice(0)) this.#onMessage(lane, message);
+    };
+    worker.on('message', (message: FromWorker) => {
+      if (inbox.push(message) === 1) setImmediate(readInbox);
+    });
     worker.on('error', (err) => {
       this.#crashes += 1;
       this.#logger.error({ err }, 'a transport thread failed');
     });
     worker.on('exit', () => {
+      readInbox();
       this.#lanes = this.#lanes.filter((other) => other !== lane);
       const message = 'the transport thread ended';
       const outcome = this.#closed
