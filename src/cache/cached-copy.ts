@@ -94,9 +94,8 @@ export class CachedCopy implements LocalCopy {
     const { directory } = this.#keeper;
     const part = directory.fileOf(this.#name, 'part');
     const complete = directory.fileOf(this.#name, 'complete');
-    if (this.#isComplete) return complete;
-    // Another process may have renamed it.
-    return this.#role !== 'owner' && this.#isThere(complete) ? complete : part;
+    // Another process may have renamed it, even one that was killed before it could say so.
+    return this.#isComplete || this.#isThere(complete) ? complete : part;
   }
 
   get verdict(): CopyVerdict {
@@ -131,17 +130,14 @@ export class CachedCopy implements LocalCopy {
   filled(verdict: CopyVerdict, checksum?: string): void {
     this.#verdict = verdict;
     if (this.#role !== 'owner' || this.#isComplete) return;
-    const { directory, files, boot, attempt } = this.#keeper;
-    const path = directory.fileOf(this.#name, 'complete');
-    attempt('complete a copy', () => {
-      this.#map.save();
-      files.rename(directory.fileOf(this.#name, 'part'), path);
-      this.#isComplete = true;
-      const data = files.stat(path);
-      const stamp = stampOf(boot, [data]) ?? '';
-      const left = { stamp, bytes: this.#bytesOnDisk(this.#version.size), verdict, checksum };
+    const { directory, insist, quietly } = this.#keeper;
+    const left = quietly('complete a copy', () => this.#finish());
+    if (left === undefined) return;
+    this.#isComplete = true;
+    insist('say that a copy is complete', () => {
+      const isOurs = directory.index.claims.complete(this.#id, { ...left, verdict, checksum });
       // Another may have condemned it: it goes with the last one that has it open.
-      if (!directory.index.claims.complete(this.#id, left)) this.#role = 'private';
+      if (!isOurs) this.#role = 'private';
     });
   }
 
@@ -197,6 +193,17 @@ export class CachedCopy implements LocalCopy {
     if (this.#role === 'owner' && !this.#isComplete && isEmpty) this.#takeOut('drop a copy without bytes');
     insist('release a copy', () => claims.release(this.#id, left));
     released(this);
+  }
+
+  /** Gives the data file its final name, unless one before us did, who could not say so. Returns what it is left like. */
+  #finish(): Left {
+    const { directory, files, boot } = this.#keeper;
+    this.#map.save();
+    const complete = directory.fileOf(this.#name, 'complete');
+    const { path } = this;
+    if (path !== complete) files.rename(path, complete);
+    const stamp = stampOf(boot, [files.stat(complete)]) ?? '';
+    return { stamp, bytes: this.#bytesOnDisk(this.#version.size) };
   }
 
   /** Ends the use of the memory. Returns what a partial copy of ours is left like, if that can be relied on. */

@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, rmdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
+import type { Test } from 'tap';
 import { Ballast } from '../../src/cache/ballast.js';
 import { realFiles } from '../../src/cache/file-operations.js';
 import { run } from '../support/processes.js';
@@ -29,6 +30,34 @@ t.test('it is taken once, given up once, and taken again when there is room', as
 });
 
 t.test('a copy leaves the cache though the disk has no byte left', NEEDS_ROOT, async (t) => {
+  const disk = await smallDisk(t);
+  const cache = await openCache(join(disk, 'cache'));
+  const object = version('k', 50 * MIB);
+  const copy = cache.acquire(object);
+  t.ok(bring(copy, object, 0, MIB));
+  fillUp(disk);
+  copy.detach();
+  t.ok(copy.isAlone(), 'the index knows of it');
+  copy.release();
+  cache.close();
+});
+
+t.test('a copy is complete though the disk has no byte left', NEEDS_ROOT, async (t) => {
+  const disk = await smallDisk(t);
+  const cache = await openCache(join(disk, 'cache'));
+  const object = version('k', MIB);
+  const copy = cache.acquire(object);
+  t.ok(bring(copy, object, 0, MIB));
+  fillUp(disk);
+  copy.filled('matches');
+  t.match(cache.list(), [{ state: 'complete' }]);
+  copy.release();
+  t.equal(cache.acquire(object).trust, 'complete');
+  cache.close();
+});
+
+/** Of 128 MiB, in memory. */
+async function smallDisk(t: Test): Promise<string> {
   const disk = mkdtempSync(join(tmpdir(), 'sluice-test-'));
   const mounted = await run('mount', ['-t', 'tmpfs', '-o', 'size=128m', 'tmpfs', disk]);
   t.equal(mounted.code, 0, mounted.stderr);
@@ -36,10 +65,11 @@ t.test('a copy leaves the cache though the disk has no byte left', NEEDS_ROOT, a
     await run('umount', ['-l', disk]);
     rmdirSync(disk);
   });
-  const cache = await openCache(join(disk, 'cache'));
-  const object = version('k', 50 * MIB);
-  const copy = cache.acquire(object);
-  t.ok(bring(copy, object, 0, MIB));
+  return disk;
+}
+
+/** To the last byte. */
+function fillUp(disk: string): void {
   for (let file = 0, bytes = 64 * MIB; bytes >= 1; file += 1) {
     try {
       writeFileSync(join(disk, `filler${file}`), Buffer.alloc(bytes, 1));
@@ -47,8 +77,4 @@ t.test('a copy leaves the cache though the disk has no byte left', NEEDS_ROOT, a
       bytes = Math.floor(bytes / 2);
     }
   }
-  copy.detach();
-  t.ok(copy.isAlone(), 'the index knows of it');
-  copy.release();
-  cache.close();
-});
+}

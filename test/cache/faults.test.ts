@@ -8,7 +8,7 @@ import { createLogger } from '../../src/observability/logger.js';
 import type { Logger } from '../../src/observability/logger.js';
 import { AnsweringChild } from '../support/child-process.js';
 import { SimulatedClock } from '../support/simulated-clock.js';
-import { fill, openCache, version } from './cache-rig.js';
+import { bring, fill, firstLie, openCache, version } from './cache-rig.js';
 import { interposed, live, untruths } from './life-of-copies.js';
 
 for (const [how, persists] of [
@@ -93,6 +93,24 @@ t.test('an index that does not answer makes copies private, and is told later wh
   t.equal(cache.acquire(a).trust, 'complete', 'it was released meanwhile');
   t.equal(cache.acquire(b).role, 'owner');
   t.same(lines.at(-1), 'info the cache works again');
+  cache.close();
+});
+
+t.test('a copy that was filled while the index did not answer is complete once it does', async (t) => {
+  const directory = t.testdir({});
+  const cache = await openCache(directory);
+  const [a, b] = [version('a'), version('b')];
+  const copy = cache.acquire(a);
+  bring(copy, a, 0, a.size);
+  const database = new Database(join(directory, 'index.sqlite'));
+  database.exec('ALTER TABLE copies RENAME TO elsewhere');
+  copy.filled('matches');
+  t.equal(firstLie(copy, a), undefined, 'it can be read meanwhile');
+  copy.release();
+  database.exec('ALTER TABLE elsewhere RENAME TO copies');
+  database.close();
+  cache.acquire(b).release();
+  t.equal(cache.acquire(a).trust, 'complete');
   cache.close();
 });
 

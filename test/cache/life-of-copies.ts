@@ -51,10 +51,14 @@ export async function live(directory: string, files: FileOperations, step: () =>
     step();
     return copy;
   };
+  // Of which no operation fails.
+  const other = await openCache(directory, { bytesMax: BYTES_MAX });
   const copy = use(a, MIB, a.size);
+  const follower = other.acquire(a);
   copy.filled('matches');
   step();
   copy.release();
+  goOn(follower, a);
   use(b, MIB).release();
   use(b, 2 * MIB).release();
   step();
@@ -71,6 +75,18 @@ export async function live(directory: string, files: FileOperations, step: () =>
   last.filled('none');
   last.release();
   cache.close();
+  other.close();
+}
+
+/** As one who reads it to its end, though its owner has left it wherever it was. */
+function goOn(copy: LocalCopy, object: ObjectVersion): void {
+  if (copy.role === 'follower') copy.takeOver();
+  const lie = firstLie(copy, object);
+  if (lie !== undefined) throw new Error(`${object.key} is wrong at ${lie} to who goes on with it`);
+  const { availability } = copy.memory;
+  if (!availability.complete && !bring(copy, object, availability.contiguousBytes, object.size)) copy.detach();
+  if (availability.complete) copy.filled('matches');
+  copy.release();
 }
 
 function wrongly(copy: LocalCopy): void {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import type { Test } from 'tap';
+import { Database } from '../../src/cache/index/database.js';
 import { BLOCK_BYTES } from '../../src/runtime/block-checksums.js';
 import { AnsweringChild } from '../support/child-process.js';
 import type { ChildAnswer, ChildCommand } from './cache-child.js';
@@ -59,6 +60,27 @@ t.test('a follower takes over from an owner that left, and believes what is ther
   const later = await openCache(directory);
   t.equal(later.acquire(a).trust, 'complete');
   later.close();
+});
+
+t.test('whole files that the index was not told of are found by who takes them over', async (t) => {
+  const directory = t.testdir({});
+  const [filler, reader] = [await openCache(directory), await openCache(directory)];
+  const owner = filler.acquire(a);
+  const follower = reader.acquire(a);
+  bring(owner, a, 0, a.size);
+  const database = new Database(join(directory, 'index.sqlite'));
+  database.exec('ALTER TABLE copies RENAME TO elsewhere');
+  owner.filled('matches');
+  filler.close();
+  database.exec('ALTER TABLE elsewhere RENAME TO copies');
+  database.close();
+  t.equal(follower.takeOver(), 'owner');
+  t.equal(firstLie(follower, a), undefined, 'its bytes can be read');
+  t.ok(follower.memory.availability.complete);
+  follower.filled('matches');
+  follower.release();
+  t.equal(reader.acquire(a).trust, 'complete');
+  reader.close();
 });
 
 t.test(
