@@ -14,28 +14,25 @@ export class Ballast {
   readonly #directory: string;
   readonly #path: string;
   readonly #files: FileOperations;
-  #isThere: boolean;
 
-  /** @param directory of the cache; other daemons there have the same file. */
+  /** @param directory of the cache; other daemons there have the same file, and may give it up at any moment. */
   constructor(directory: string, files: FileOperations) {
     this.#directory = directory;
     this.#path = join(directory, 'ballast');
     this.#files = files;
-    this.#isThere = files.stat(this.#path)?.size === BigInt(BALLAST_BYTES);
   }
 
   /** Gives the space back; false when there was none to give. */
   drop(): boolean {
-    this.#isThere = false;
     return this.#files.unlink(this.#path);
   }
 
   /** Takes the space, unless it is taken or there is little left. @throws NodeJS.ErrnoException, e.g. ENOSPC */
   take(): void {
-    if (this.#isThere || this.#files.space(this.#directory).freeBytes < FREE_BYTES_MIN) return;
+    const isTaken = this.#files.stat(this.#path)?.size === BigInt(BALLAST_BYTES);
+    if (isTaken || this.#files.space(this.#directory).freeBytes < FREE_BYTES_MIN) return;
     // Random enough that no file system leaves it out: zeros may be stored as a hole.
     this.#files.unlink(this.#path);
     this.#files.writeDurably(this.#path, new Uint8Array(BALLAST_BYTES).fill(0x5a));
-    this.#isThere = true;
   }
 }

@@ -3,6 +3,7 @@
  *
  *     format            "sluice-cache 1"
  *     startup.lock      locked while a daemon starts: one at a time looks at what others left
+ *     ballast           space for the index on a full disk (ballast.ts)
  *     index.sqlite      which copies there are (index/)
  *     owners/ID.lock    locked while the daemon ID lives; ID.sock its socket (peers/); ID/ files that only it knows
  *     data/XX/NAME      a complete copy; NAME.part one that is being filled; NAME.map what of it is there

@@ -12,7 +12,8 @@ import { networkFileSystem } from './local-disk.js';
 /** First and only line of the file `format`. */
 export const FORMAT = 'sluice-cache 1\n';
 /** What is ours, in this version and in those before. */
-const OUR_NAMES = /^(?:format(?:\.new)?|startup\.lock|index\.sqlite.*|owners|data|mount-\d+-\d+-\d+)$/;
+const OUR_NAMES =
+  /^(?:format(?:\.new)?|startup\.lock|ballast|index\.sqlite.*|owners|data|mount-\d+-\d+-\d+)$/;
 /** Other users may enter, or see what is there. */
 const OTHERS_BITS = 0o077;
 

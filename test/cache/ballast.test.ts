@@ -1,5 +1,5 @@
 /** The space that the cache holds for its index: on a small disk that is filled to its end. */
-import { existsSync, mkdtempSync, rmdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
@@ -12,22 +12,26 @@ import { bring, openCache, version } from './cache-rig.js';
 const MIB = 1024 * 1024;
 const NEEDS_ROOT = process.getuid?.() === 0 ? {} : { skip: 'needs root to mount a small tmpfs' };
 
-t.test('it is taken once, given up once, and taken again when there is room', async (t) => {
-  const folder = t.testdir({});
-  const ballast = new Ballast(folder, realFiles);
-  t.notOk(ballast.drop(), 'there is none');
-  ballast.take();
-  t.ok(existsSync(join(folder, 'ballast')));
-  t.ok(new Ballast(folder, realFiles).drop());
-  ballast.take();
-  t.notOk(existsSync(join(folder, 'ballast')), 'whoever believes to have it does not look');
-  t.notOk(ballast.drop());
-  ballast.take();
-  t.ok(ballast.drop());
-  const full = new Ballast(folder, { ...realFiles, space: () => ({ freeBytes: MIB, bytes: 100 * MIB }) });
-  full.take();
-  t.notOk(existsSync(join(folder, 'ballast')), 'not from a disk that is nearly full');
-});
+t.test(
+  'it is taken once, given up once, and taken again when there is room, whoever gave it up',
+  async (t) => {
+    const folder = t.testdir({});
+    const ballast = new Ballast(folder, realFiles);
+    t.notOk(ballast.drop(), 'there is none');
+    ballast.take();
+    t.ok(existsSync(join(folder, 'ballast')));
+    const { ino } = statSync(join(folder, 'ballast'));
+    ballast.take();
+    t.equal(statSync(join(folder, 'ballast')).ino, ino);
+    t.ok(new Ballast(folder, realFiles).drop(), 'another gives it up');
+    ballast.take();
+    t.ok(ballast.drop());
+    t.notOk(ballast.drop());
+    const full = new Ballast(folder, { ...realFiles, space: () => ({ freeBytes: MIB, bytes: 100 * MIB }) });
+    full.take();
+    t.notOk(existsSync(join(folder, 'ballast')), 'not from a disk that is nearly full');
+  },
+);
 
 t.test('a copy leaves the cache though the disk has no byte left', NEEDS_ROOT, async (t) => {
   const disk = await smallDisk(t);

@@ -50,6 +50,19 @@ t.test('an existing directory is closed to others, but none that holds things of
   (await openCache(join(directory, 'used'))).close();
 });
 
+t.test('a directory of ours that was opened to others is closed again, whatever we have in it', async (t) => {
+  const directory = join(t.testdir({}), 'cache');
+  const first = await openCache(directory);
+  fill(first.acquire(version('a')), version('a'));
+  t.ok(existsSync(join(directory, 'ballast')));
+  first.close();
+  chmodSync(directory, 0o755);
+  const second = await openCache(directory);
+  t.equal(statSync(directory).mode & 0o777, 0o700);
+  t.equal(second.acquire(version('a')).trust, 'complete');
+  second.close();
+});
+
 t.test('what cannot be used is refused with advice', async (t) => {
   const directory = t.testdir({ file: 'x', newer: { format: 'sluice-cache 2\n' }, other: {} });
   await t.rejects(openCache(join(directory, 'file')), CacheDirectoryError);

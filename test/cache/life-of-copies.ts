@@ -84,7 +84,8 @@ function goOn(copy: LocalCopy, object: ObjectVersion): void {
   const lie = firstLie(copy, object);
   if (lie !== undefined) throw new Error(`${object.key} is wrong at ${lie} to who goes on with it`);
   const { availability } = copy.memory;
-  if (!availability.complete && !bring(copy, object, availability.contiguousBytes, object.size)) copy.detach();
+  if (!availability.complete && !bring(copy, object, availability.contiguousBytes, object.size))
+    copy.detach();
   if (availability.complete) copy.filled('matches');
   copy.release();
 }
