@@ -22,9 +22,13 @@ export class Ballast {
     this.#files = files;
   }
 
-  /** Gives the space back; false when there was none to give. */
+  /** Gives the space back; false when there was none to give. Called where something failed already: throws nothing. */
   drop(): boolean {
-    return this.#files.unlink(this.#path);
+    try {
+      return this.#files.unlink(this.#path);
+    } catch {
+      return false;
+    }
   }
 
   /** Takes the space, unless it is taken or there is little left. @throws NodeJS.ErrnoException, e.g. ENOSPC */

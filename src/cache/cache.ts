@@ -10,7 +10,7 @@
 import type { ObjectVersion } from '../object-store/object-store.js';
 import type { CacheMetrics } from '../observability/cache-metrics.js';
 import type { Logger } from '../observability/logger.js';
-import { assert } from '../runtime/assert.js';
+import { asError, assert } from '../runtime/assert.js';
 import type { Clock } from '../runtime/clock.js';
 import type { MapsFiles } from '../runtime/shared-memory.js';
 import { Ballast } from './ballast.js';
@@ -28,6 +28,7 @@ import { IndexAccess } from './index-access.js';
 import type { CopyFilter } from './index/catalogue.js';
 import type { Acquired } from './index/claims.js';
 import type { CopyRow } from './index/copy-row.js';
+import { isFull } from './index/database.js';
 import type { CopySource, LocalCopy } from './local-copy.js';
 import type { LocksFiles } from './owner-lock.js';
 import { PrivateCopies } from './private-copy.js';
@@ -66,11 +67,22 @@ export class Cache implements CopySource {
   readonly #private: PrivateCopies;
   readonly #keeper: CopyKeeper;
   readonly #boot: string | undefined;
-  readonly #open = new Set<LocalCopy>();
+  readonly #copies = new Set<LocalCopy>();
   #closed = false;
 
   /** @throws CacheDirectoryError when the directory cannot be used, with advice */
   static async open(directory: string, options: CacheOptions, deps: CacheDeps): Promise<Cache> {
+    try {
+      return await Cache.#open(directory, options, deps);
+    } catch (error) {
+      // Whoever comes to make room needs some to say that they are there.
+      if (!isFull(asError(error).cause) || !new Ballast(directory, deps.files ?? realFiles).drop())
+        throw error;
+      return Cache.#open(directory, options, deps);
+    }
+  }
+
+  static async #open(directory: string, options: CacheOptions, deps: CacheDeps): Promise<Cache> {
     const files = deps.files ?? realFiles;
     const opened = await CacheDirectory.open(directory, { ...deps, files });
     try {
@@ -114,7 +126,7 @@ export class Cache implements CopySource {
       insist: (what, work) => this.#access.insist(what, work),
       quietly: (what, work) => this.#quietly(what, work),
       released: (copy) => {
-        this.#open.delete(copy);
+        this.#copies.delete(copy);
         this.#access.attempt('delete copies', () => this.#sweep());
       },
     };
@@ -142,7 +154,7 @@ export class Cache implements CopySource {
     // There is nothing to keep of it, and no file to map.
     if (version.size === 0) return this.#private.acquire(version);
     const copy = this.#acquire(version) ?? this.#hide(version) ?? this.#private.acquire(version);
-    this.#open.add(copy);
+    this.#copies.add(copy);
     this.#takeBallast();
     return copy;
   }
@@ -160,20 +172,24 @@ export class Cache implements CopySource {
 
   /** Never evicted from now on. A version that is not here yet is expected: nothing of it is fetched by this. */
   pin(version: ObjectVersion): void {
-    this.#directory.index.catalogue.pin(version, this.#directory.newName());
+    const { catalogue } = this.#directory.index;
+    this.#access.demand(() => catalogue.pin(version, this.#directory.newName()));
   }
 
   /** Returns what was pinned. */
   unpin(filter: CopyFilter): CachedObject[] {
     const { catalogue } = this.#directory.index;
-    return this.list({ ...filter, pinned: true }).filter(({ id }) => catalogue.unpin(id));
+    return this.list({ ...filter, pinned: true }).filter(({ id }) =>
+      this.#access.demand(() => catalogue.unpin(id)),
+    );
   }
 
   /** Removes copies that nobody has open, by default none that is pinned. Returns those that are gone. */
   evict(filter: CopyFilter, { pinned = false, only = () => true }: EvictOptions = {}): CachedObject[] {
     const { evictions } = this.#directory.index;
-    const evicted = this.list(filter).filter((copy) => only(copy) && evictions.take(copy.id, { pinned }));
-    this.#sweep();
+    const take = ({ id }: CachedObject) => this.#access.demand(() => evictions.take(id, { pinned }));
+    const evicted = this.list(filter).filter((copy) => only(copy) && take(copy));
+    this.#access.demand(() => this.#sweep());
     for (const { bytes } of evicted) this.#deps.metrics.evicted(bytes);
     return evicted;
   }
@@ -186,7 +202,7 @@ export class Cache implements CopySource {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    for (const copy of this.#open) copy.release();
+    for (const copy of this.#copies) copy.release();
     this.#private.close();
     this.#access.settle();
     this.#directory.close();

@@ -46,6 +46,16 @@ export class IndexAccess {
     if (this.#owed.length > 0 || this.#try(what, work) === undefined) this.#owe({ what, work });
   }
 
+  /** What `work` gives, for who asks for it and hears of what it throws. @throws what `work` does */
+  demand<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      if (!isFull(error) || !this.#onFull()) throw error;
+      return work();
+    }
+  }
+
   /** Does what is owed, as far as the index answers. */
   settle(): void {
     while (this.#owed.length > 0) {
@@ -58,7 +68,7 @@ export class IndexAccess {
   #try<T>(what: string, work: () => T): { readonly result: T } | undefined {
     if (this.#clock.nowMs() < this.#restUntilMs) return undefined;
     try {
-      const result = this.#workOnce(work);
+      const result = this.demand(work);
       if (this.#failing) this.#logger.info('the cache works again');
       this.#failing = false;
       return { result };
@@ -69,15 +79,6 @@ export class IndexAccess {
       this.#failing = true;
       this.#logger[level]({ err: asError(error), what }, 'the cache failed: going on without it');
       return undefined;
-    }
-  }
-
-  #workOnce<T>(work: () => T): T {
-    try {
-      return work();
-    } catch (error) {
-      if (!isFull(error) || !this.#onFull()) throw error;
-      return work();
     }
   }
 

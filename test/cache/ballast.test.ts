@@ -1,5 +1,6 @@
 /** The space that the cache holds for its index: on a small disk that is filled to its end. */
-import { existsSync, mkdtempSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { existsSync, mkdtempSync, readdirSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
@@ -7,7 +8,7 @@ import type { Test } from 'tap';
 import { Ballast } from '../../src/cache/ballast.js';
 import { realFiles } from '../../src/cache/file-operations.js';
 import { run } from '../support/processes.js';
-import { bring, openCache, version } from './cache-rig.js';
+import { bring, fill, openCache, version } from './cache-rig.js';
 
 const MIB = 1024 * 1024;
 const NEEDS_ROOT = process.getuid?.() === 0 ? {} : { skip: 'needs root to mount a small tmpfs' };
@@ -60,6 +61,47 @@ t.test('a copy is complete though the disk has no byte left', NEEDS_ROOT, async 
   cache.close();
 });
 
+for (const when of ['before they came', 'while they looked'] as const) {
+  t.test(
+    `who comes to make room can, though the disk was filled to the last byte ${when}`,
+    NEEDS_ROOT,
+    async (t) => {
+      const disk = await smallDisk(t);
+      const directory = join(disk, 'cache');
+      const before = await openCache(directory);
+      for (const key of ['a', 'b', 'c']) {
+        const copy = before.acquire(version(key, MIB));
+        fill(copy, version(key, MIB));
+        copy.release();
+      }
+      before.pin(version('c', MIB));
+      before.close();
+      if (when === 'before they came') fillUp(disk);
+      const cache = await openCache(directory, { fillsNothing: true });
+      if (when === 'while they looked') fillUp(disk);
+      t.match(cache.evict({ key: 'a' }), [{ version: { key: 'a' } }]);
+      t.equal(cache.unpin({}).length, 1);
+      t.equal(cache.evict({}).length, 2);
+      t.same(cache.list(), []);
+      cache.close();
+    },
+  );
+}
+
+t.test('what is pinned or unpinned is noted though the disk has no byte left', NEEDS_ROOT, async (t) => {
+  const disk = await smallDisk(t);
+  for (const first of ['pin', 'unpin'] as const) {
+    const cache = await openCache(join(disk, first));
+    if (first === 'unpin') cache.pin(version('a'));
+    fillUp(disk);
+    if (first === 'pin') cache.pin(version('a'));
+    t.equal(cache.unpin({}).length, 1);
+    t.equal(cache.stats().pinned, 0);
+    cache.close();
+    empty(disk);
+  }
+});
+
 /** Of 128 MiB, in memory. */
 async function smallDisk(t: Test): Promise<string> {
   const disk = mkdtempSync(join(tmpdir(), 'sluice-test-'));
@@ -74,11 +116,15 @@ async function smallDisk(t: Test): Promise<string> {
 
 /** To the last byte. */
 function fillUp(disk: string): void {
-  for (let file = 0, bytes = 64 * MIB; bytes >= 1; file += 1) {
+  for (let bytes = 64 * MIB; bytes >= 1;) {
     try {
-      writeFileSync(join(disk, `filler${file}`), Buffer.alloc(bytes, 1));
+      writeFileSync(join(disk, `filler${randomUUID()}`), Buffer.alloc(bytes, 1));
     } catch {
       bytes = Math.floor(bytes / 2);
     }
   }
+}
+
+function empty(disk: string): void {
+  for (const name of readdirSync(disk)) if (name.startsWith('filler')) rmSync(join(disk, name));
 }

@@ -19,10 +19,10 @@ export type RigOptions = Partial<CacheOptions> & Partial<CacheDeps>;
 
 /** Of 1 GiB, on a disk that is never too full. */
 export function openCache(directory: string, options: RigOptions = {}): Promise<Cache> {
-  const { bytesMax = 1024 ** 3, freeBytesMin = 0, ...deps } = options;
+  const { bytesMax = 1024 ** 3, freeBytesMin = 0, fillsNothing, ...deps } = options;
   return Cache.open(
     directory,
-    { bytesMax, freeBytesMin },
+    { bytesMax, freeBytesMin, fillsNothing },
     { clock: systemClock, logger: silentLogger, metrics: { evicted: () => {} }, addon, ...deps },
   );
 }

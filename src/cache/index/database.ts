@@ -14,6 +14,8 @@ const DAMAGED = new Set([11, 14, 26]);
 const BUSY = 5;
 const FULL = 13;
 const CONSTRAINT = 19;
+/** SQLITE_IOERR_SHMSIZE, the whole code: there was no space for the WAL's index. */
+const SHM_FULL = 4874;
 
 export type SqlValue = string | number | null;
 export type SqlRow = Readonly<Record<string, SqlValue>>;
@@ -104,7 +106,9 @@ export function isBusy(error: unknown): boolean {
 
 /** The disk has no space left for what was to be written, by the database or beside it. */
 export function isFull(error: unknown): boolean {
-  return codeOf(error) === FULL || (error as NodeJS.ErrnoException).code === 'ENOSPC';
+  if (!(error instanceof Error)) return false;
+  const isRefusedByDisk = 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
+  return isRefusedByDisk || codeOf(error) === FULL || resultOf(error) === SHM_FULL;
 }
 
 /** A constraint of a table did not hold. */
@@ -113,6 +117,10 @@ export function isRefused(error: unknown): boolean {
 }
 
 function codeOf(error: unknown): number {
+  return resultOf(error) & 0xff;
+}
+
+function resultOf(error: unknown): number {
   const code = error instanceof Error && 'errcode' in error ? error.errcode : undefined;
-  return typeof code === 'number' ? code & 0xff : 0;
+  return typeof code === 'number' ? code : 0;
 }
