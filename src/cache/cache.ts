@@ -233,7 +233,9 @@ export class Cache implements CopySource {
     const { row } = acquired;
     const isFollower = acquired.kind === 'following';
     if (isFollower && this.#quietly('follow a copy', () => files.follow(row)) !== true) {
-      this.#access.insist('release a copy', () => this.#directory.index.claims.release(row.id));
+      this.#access.insist('release a copy', () =>
+        this.#directory.index.claims.release(row.id, this.#directory.newName()),
+      );
       return undefined;
     }
     const { map, trust } = files;
@@ -256,7 +258,7 @@ export class Cache implements CopySource {
         files.create(row);
       } catch (error) {
         this.#quietly('abandon a copy', () => files.abandon());
-        index.claims.release(row.id);
+        index.claims.release(row.id, this.#directory.newName());
         throw error;
       }
       const { map, trust } = files;

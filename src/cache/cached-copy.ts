@@ -188,10 +188,8 @@ export class CachedCopy implements LocalCopy {
     this.#released = true;
     const { directory, quietly, insist, released } = this.#keeper;
     const { claims } = directory.index;
-    const isEmpty = this.memory.availability.arrivedBytes === 0 && this.trust !== 'unverified';
     const left = quietly('leave a copy', () => this.#leave());
-    if (this.#role === 'owner' && !this.#isComplete && isEmpty) this.#takeOut('drop a copy without bytes');
-    insist('release a copy', () => claims.release(this.#id, left));
+    insist('release a copy', () => claims.release(this.#id, directory.newName(), left));
     released(this);
   }
 
@@ -202,11 +200,11 @@ export class CachedCopy implements LocalCopy {
     const complete = directory.fileOf(this.#name, 'complete');
     const { path } = this;
     if (path !== complete) files.rename(path, complete);
-    const stamp = stampOf(boot, [files.stat(complete)]) ?? '';
+    const stamp = stampOf(boot, [files.stat(complete)]);
     return { stamp, bytes: this.#bytesOnDisk(this.#version.size) };
   }
 
-  /** Ends the use of the memory. Returns what a partial copy of ours is left like, if that can be relied on. */
+  /** Ends the use of the memory. Returns what a partial copy of ours is left like, if its availability tells. */
   #leave(): Left | undefined {
     const isOurs = this.#role === 'owner' && !this.#isComplete;
     const { arrivedBytes } = this.memory.availability;
@@ -218,7 +216,7 @@ export class CachedCopy implements LocalCopy {
     if (!isOurs || !this.#isVouchedFor) return undefined;
     const { directory, files, boot } = this.#keeper;
     const stamp = stampOf(boot, [files.stat(this.path), files.stat(directory.fileOf(this.#name, 'map'))]);
-    return stamp === undefined ? undefined : { stamp, bytes: this.#bytesOnDisk(arrivedBytes) };
+    return { stamp, bytes: arrivedBytes === 0 ? 0 : this.#bytesOnDisk(arrivedBytes) };
   }
 
   #takeOut(what: string): void {

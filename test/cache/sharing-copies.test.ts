@@ -153,6 +153,48 @@ t.test('a complete file that was changed while another reads it is left to that 
   newcomer.close();
 });
 
+t.test('an owner that leaves without a byte leaves the copy to those that follow it', async (t) => {
+  const directory = t.testdir({});
+  const [filler, reader, third] = [
+    await openCache(directory),
+    await openCache(directory),
+    await openCache(directory),
+  ];
+  const owner = filler.acquire(a);
+  t.ok(owner.reserve(BLOCK_BYTES));
+  const [follower, idler] = [reader.acquire(a), third.acquire(a)];
+  owner.release();
+  t.equal(filler.stats().bytes, 0, 'nothing is counted for it');
+  t.equal(follower.takeOver(), 'owner');
+  t.equal(idler.takeOver(), 'follower');
+  fill(follower, a);
+  follower.release();
+  t.equal(idler.takeOver(), 'complete');
+  idler.release();
+  t.equal(filler.acquire(a).trust, 'complete');
+  for (const cache of [filler, reader, third]) cache.close();
+});
+
+t.test('a copy without a byte goes with the last one that has it open, whoever that is', async (t) => {
+  const directory = t.testdir({});
+  const [filler, reader] = [await openCache(directory), await openCache(directory)];
+  filler.pin(version('pinned'));
+  for (const object of [a, version('pinned')]) {
+    const owner = filler.acquire(object);
+    const follower = reader.acquire(object);
+    owner.release();
+    follower.release();
+  }
+  t.match(reader.list(), [{ version: { key: 'pinned' }, pinned: true, useCount: 0 }]);
+  t.equal(reader.list().length, 1);
+  t.same(
+    readdirSync(join(directory, 'data'), { recursive: true }).filter((name) => String(name).includes('/')),
+    [],
+  );
+  filler.close();
+  reader.close();
+});
+
 t.test('a copy that one condemns goes when the last one has closed it', async (t) => {
   const directory = t.testdir({});
   const [filler, reader] = [await openCache(directory), await openCache(directory)];

@@ -46,9 +46,9 @@ export type TakenOver =
 
 /** What is known of a copy that nobody writes any more. */
 export interface Left {
-  /** What its files look like: see stamp.ts. */
-  readonly stamp: string;
-  /** What they take on disk. */
+  /** What its files look like: see stamp.ts. Undefined where that proves nothing. */
+  readonly stamp: string | undefined;
+  /** What they take on disk; 0 of a copy without a byte. */
   readonly bytes: number;
 }
 
@@ -141,7 +141,7 @@ export class Claims {
       const row = this.#row(
         `UPDATE copies SET state = 'complete', owner = NULL, stamp = ?, bytes = ?, verdict = ?, checksum = ?
          WHERE id = ? AND state = 'filling' AND owner = ? RETURNING *`,
-        stamp,
+        stamp ?? null,
         bytes,
         verdict,
         checksum ?? null,
@@ -164,9 +164,12 @@ export class Claims {
     });
   }
 
-  /** @param left of a copy that we filled; without it its files are not to be believed */
-  release(id: number, left?: Left): void {
-    const { evictions } = this.#deps;
+  /**
+   * A copy without a byte goes with the last one that has it open; a pinned one is expected again, under `name`.
+   * @param left of a copy that we filled; without it its files are not to be believed
+   */
+  release(id: number, name: string, left?: Left): void {
+    const { evictions, owners } = this.#deps;
     this.#database.change(() => {
       this.#database.run('DELETE FROM uses WHERE copy = ? AND owner = ?', id, this.#me);
       const ours = this.#row(
@@ -179,7 +182,10 @@ export class Claims {
       );
       if (ours !== undefined && ours.bytes > 0) evictions.dropOlder(ours);
       const row = ours ?? this.#row('SELECT * FROM copies WHERE id = ?', id);
-      if (row !== undefined) evictions.dropIfOlder(row);
+      if (row !== undefined) {
+        evictions.dropIfOlder(row);
+        if (isVacant(row) && !owners.isUsedByAnother(id)) this.#condemn(row, name);
+      }
       evictions.closed(id);
     });
   }
@@ -276,4 +282,9 @@ export class Claims {
     const row = this.#database.get(sql, ...values);
     return row === undefined ? undefined : copyRow(row);
   }
+}
+
+/** Nobody fills it, and nobody wrote a byte: those are counted before. */
+function isVacant({ state, owner, bytes }: CopyRow): boolean {
+  return state === 'filling' && owner === undefined && bytes === 0;
 }

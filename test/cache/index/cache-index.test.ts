@@ -67,7 +67,7 @@ class Pair {
     const used = model.copies.filter(({ users }) => users.has(me));
     const id = used[copyNumber % used.length]?.id ?? 0;
     const any = model.copies[copyNumber % model.copies.length]?.id ?? 0;
-    const left = bytes % 2 === 0 ? { stamp: `s${bytes}`, bytes } : undefined;
+    const left = bytes % 2 === 0 ? { stamp: `s${bytes}`, bytes: bytes % 4 === 0 ? 0 : bytes } : undefined;
     switch (operation) {
       case 'start':
         return this.#none(() => this.start());
@@ -108,7 +108,7 @@ class Pair {
       case 'condemn':
         return [claims.condemn(id, this.#name()), model.condemn(me, id)];
       case 'release':
-        return [claims.release(id, left), model.release(me, id, left)];
+        return [claims.release(id, this.#name(), left), model.release(me, id, left)];
       case 'evict':
         return [evictions.begin(bytes).reduce((sum, each) => sum + each, 0), model.beginEviction(me, bytes)];
       case 'take': {

@@ -28,7 +28,7 @@ for (let round = 0; round < Number(rounds); round++) {
     claimed[number] = (claimed[number] ?? 0) + 1;
     index.claims.charge(acquired.row.id, round, Number.MAX_SAFE_INTEGER);
   }
-  index.claims.release(acquired.row.id, { stamp: 's', bytes: acquired.kind === 'claimed' ? round : 0 });
+  index.claims.release(acquired.row.id, `${id}-${round}-next`, { stamp: 's', bytes: round + 1 });
 }
 index.close();
 process.send?.(claimed);

@@ -119,6 +119,8 @@ export class IndexModel {
       ({ id: other, bytes, state }) => other > copy.id && bytes > 0 && state !== 'evicting',
     );
     if (newer && this.#isIdle(copy) && !copy.pinned) this.#evict(me, copy);
+    const isVacant = copy.state === 'filling' && copy.owner === undefined && copy.bytes === 0;
+    if (isVacant && !this.#isUsedByAnother(me, copy)) this.condemn(me, id);
     if (copy.state === 'evicting' && copy.users.size === 0) copy.owner = me;
   }
 
