@@ -67,7 +67,7 @@ export class Cache implements CopySource {
   readonly #private: PrivateCopies;
   readonly #keeper: CopyKeeper;
   readonly #boot: string | undefined;
-  readonly #copies = new Set<LocalCopy>();
+  readonly #copies = new Set<CachedCopy>();
   #closed = false;
 
   /** @throws CacheDirectoryError when the directory cannot be used, with advice */
@@ -153,7 +153,8 @@ export class Cache implements CopySource {
     assert(!this.#closed, 'a copy is acquired after the cache was closed');
     // There is nothing to keep of it, and no file to map.
     if (version.size === 0) return this.#private.acquire(version);
-    const copy = this.#acquire(version) ?? this.#hide(version) ?? this.#private.acquire(version);
+    const copy = this.#acquire(version) ?? this.#hide(version);
+    if (copy === undefined) return this.#private.acquire(version);
     this.#copies.add(copy);
     this.#takeBallast();
     return copy;
@@ -209,20 +210,16 @@ export class Cache implements CopySource {
   }
 
   #acquire(version: ObjectVersion): CachedCopy | undefined {
-    const files = new CopyFiles({
-      directory: this.#directory,
-      files: this.#files,
-      addon: this.#deps.addon,
-      boot: this.#boot,
-    });
     const { claims } = this.#directory.index;
-    const acquired = this.#access.attempt('acquire a copy', () =>
-      claims.acquire(version, this.#directory.newName(), files),
+    const begun = this.#access.attempt('acquire a copy', () =>
+      this.#withFiles((files) => ({
+        files,
+        acquired: claims.acquire(version, this.#directory.newName(), files),
+      })),
     );
-    if (acquired === undefined) this.#quietly('abandon a copy', () => files.abandon());
     this.#access.attempt('delete copies', () => this.#sweep());
-    if (acquired === undefined || acquired.kind === 'busy') return undefined;
-    return this.#begin(version, acquired, files);
+    if (begun === undefined || begun.acquired.kind === 'busy') return undefined;
+    return this.#begin(version, begun.acquired, begun.files);
   }
 
   #begin(
@@ -233,9 +230,7 @@ export class Cache implements CopySource {
     const { row } = acquired;
     const isFollower = acquired.kind === 'following';
     if (isFollower && this.#quietly('follow a copy', () => files.follow(row)) !== true) {
-      this.#access.insist('release a copy', () =>
-        this.#directory.index.claims.release(row.id, this.#directory.newName()),
-      );
+      this.#release(row);
       return undefined;
     }
     const { map, trust } = files;
@@ -248,22 +243,38 @@ export class Cache implements CopySource {
     const { index } = this.#directory;
     return this.#access.attempt('begin a private copy', () => {
       const row = index.claims.hide(version, this.#directory.newName());
-      const files = new CopyFiles({
-        directory: this.#directory,
-        files: this.#files,
-        addon: this.#deps.addon,
-        boot: this.#boot,
-      });
       try {
-        files.create(row);
+        return this.#withFiles((files) => {
+          files.create(row);
+          const { map, trust } = files;
+          return this.#copy(row, { version, map, trust, ownerId: undefined, role: 'private' });
+        });
       } catch (error) {
-        this.#quietly('abandon a copy', () => files.abandon());
-        index.claims.release(row.id, this.#directory.newName());
+        this.#release(row);
         throw error;
       }
-      const { map, trust } = files;
-      return this.#copy(row, { version, map, trust, ownerId: undefined, role: 'private' });
     });
+  }
+
+  /** What is made of files while `work` throws is gone when it is tried again. */
+  #withFiles<T>(work: (files: CopyFiles) => T): T {
+    const files = new CopyFiles({
+      directory: this.#directory,
+      files: this.#files,
+      addon: this.#deps.addon,
+      boot: this.#boot,
+    });
+    try {
+      return work(files);
+    } catch (error) {
+      this.#quietly('abandon a copy', () => files.abandon());
+      throw error;
+    }
+  }
+
+  #release({ id }: CopyRow): void {
+    const { index } = this.#directory;
+    this.#access.insist('release a copy', () => index.claims.release(id, this.#directory.newName()));
   }
 
   #copy(

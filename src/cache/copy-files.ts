@@ -5,6 +5,7 @@
  */
 import { assert } from '../runtime/assert.js';
 import type { CacheDirectory } from './cache-directory.js';
+import { createAnew } from './file-operations.js';
 import type { FileOperations } from './file-operations.js';
 import type { ClaimedHow, FilesOfCopy } from './index/claims.js';
 import type { CopyRow } from './index/copy-row.js';
@@ -125,7 +126,7 @@ export class CopyFiles implements FilesOfCopy {
   #createData({ name, size }: CopyRow): void {
     const { directory, files } = this.#deps;
     const path = directory.fileOf(name, 'part');
-    const descriptor = files.open(path, 'create');
+    const descriptor = createAnew(files, path);
     this.#created.push(path);
     try {
       files.resize(descriptor, size);

@@ -85,6 +85,17 @@ export const realFiles: FileOperations = {
   writeDurably: (path, bytes) => writeFileSync(path, bytes, { flush: true, mode: 0o600 }),
 };
 
+/** Opens a new file, in place of whatever lies there. */
+export function createAnew(files: FileOperations, path: string): number {
+  try {
+    return files.open(path, 'create');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    files.unlink(path);
+    return files.open(path, 'create');
+  }
+}
+
 export function isMissing(error: unknown): boolean {
   return (error as NodeJS.ErrnoException).code === 'ENOENT';
 }

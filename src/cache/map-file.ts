@@ -13,6 +13,7 @@ import { Availability } from '../runtime/availability.js';
 import { BlockChecksums } from '../runtime/block-checksums.js';
 import { sharedMemoryOf } from '../runtime/shared-memory.js';
 import type { MapsFiles, SharedMemory } from '../runtime/shared-memory.js';
+import { createAnew } from './file-operations.js';
 import type { FileOperations } from './file-operations.js';
 import type { CopyMemory } from './local-copy.js';
 
@@ -60,8 +61,7 @@ export class MapFile implements CopyMemory {
   /** In place of whatever lies at `path`. @throws NodeJS.ErrnoException, e.g. ENOSPC: nothing lies there then */
   static create(path: string, size: number, deps: MapFileDeps): MapFile {
     const { files } = deps;
-    files.unlink(path);
-    const descriptor = files.open(path, 'create');
+    const descriptor = createAnew(files, path);
     let parts: Parts | undefined;
     try {
       const layout = layoutFor(size);
