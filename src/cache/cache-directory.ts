@@ -40,7 +40,9 @@ const STARTUP_RETRY_MS = 20;
 const OLD_FOLDER = /^mount-(\d+)-(\d+)-\d+$/;
 const NAME = /^[0-9a-f]{24}$/;
 
-export type CopyFile = 'complete' | 'part' | 'map';
+const COPY_FILES = ['part', 'complete', 'map'] as const;
+
+export type CopyFile = (typeof COPY_FILES)[number];
 
 export class CacheDirectory {
   readonly path: string;
@@ -121,8 +123,13 @@ export class CacheDirectory {
     return randomBytes(12).toString('hex');
   }
 
-  /** Files of daemons that were found dead since. */
-  sweepDead(): void {
+  /** Deletes the files of what is ours to delete, and of daemons that were found dead since. @throws what the index says */
+  sweep(): void {
+    const { evictions } = this.index;
+    for (const { id, name } of evictions.doomed()) {
+      for (const file of COPY_FILES) this.#deps.files.unlink(this.fileOf(name, file));
+      evictions.end(id);
+    }
     for (const id of this.#dead) {
       this.#dead.delete(id);
       this.#removeOwner(id);

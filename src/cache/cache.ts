@@ -86,9 +86,10 @@ export class Cache implements CopySource {
     const files = deps.files ?? realFiles;
     const opened = await CacheDirectory.open(directory, { ...deps, files });
     try {
-      const cache = new Cache(opened, options, deps, files);
       reconcile(opened, { files, logger: deps.logger });
-      cache.#sweep();
+      opened.sweep();
+      // Now it is known what there is, and what is free.
+      const cache = new Cache(opened, options, deps, files);
       cache.#budget.fit();
       if (options.fillsNothing !== true) cache.#checkSpace(directory);
       cache.#takeBallast();
@@ -115,7 +116,10 @@ export class Cache implements CopySource {
     const { index, path } = directory;
     this.#ballast = new Ballast(path, files);
     this.#access = new IndexAccess(clock, logger, () => this.#ballast.drop());
-    this.#budget = new Budget({ index, files, metrics, sweep: () => this.#sweep() }, { ...options, path });
+    this.#budget = new Budget(
+      { index, files, metrics, sweep: () => directory.sweep() },
+      { ...options, path },
+    );
     this.#private = new PrivateCopies(directory.privateFolder, logger);
     this.#keeper = {
       directory,
@@ -127,7 +131,7 @@ export class Cache implements CopySource {
       quietly: (what, work) => this.#quietly(what, work),
       released: (copy) => {
         this.#copies.delete(copy);
-        this.#access.attempt('delete copies', () => this.#sweep());
+        this.#access.attempt('delete copies', () => this.#directory.sweep());
       },
     };
   }
@@ -190,7 +194,7 @@ export class Cache implements CopySource {
     const { evictions } = this.#directory.index;
     const take = ({ id }: CachedObject) => this.#access.demand(() => evictions.take(id, { pinned }));
     const evicted = this.list(filter).filter((copy) => only(copy) && take(copy));
-    this.#access.demand(() => this.#sweep());
+    this.#access.demand(() => this.#directory.sweep());
     for (const { bytes } of evicted) this.#deps.metrics.evicted(bytes);
     return evicted;
   }
@@ -217,7 +221,7 @@ export class Cache implements CopySource {
         acquired: claims.acquire(version, this.#directory.newName(), files),
       })),
     );
-    this.#access.attempt('delete copies', () => this.#sweep());
+    this.#access.attempt('delete copies', () => this.#directory.sweep());
     if (begun === undefined || begun.acquired.kind === 'busy') return undefined;
     return this.#begin(version, begun.acquired, begun.files);
   }
@@ -291,18 +295,6 @@ export class Cache implements CopySource {
       this.#deps.logger.warn({ err: error, what }, 'the files of a copy failed: going on without them');
       return undefined;
     }
-  }
-
-  /** Deletes the files of what is ours to delete, and what dead daemons left. */
-  #sweep(): void {
-    const { index } = this.#directory;
-    for (const { id, name } of index.evictions.doomed()) {
-      for (const file of ['part', 'complete', 'map'] as const) {
-        this.#files.unlink(this.#directory.fileOf(name, file));
-      }
-      index.evictions.end(id);
-    }
-    this.#directory.sweepDead();
   }
 
   #takeBallast(): void {

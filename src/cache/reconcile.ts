@@ -14,6 +14,7 @@ export interface ReconcileDeps {
   readonly logger: Logger;
 }
 
+const FOLDER_NAME = /^[0-9a-f]{2}$/;
 const FILE_NAME = /^([0-9a-f]{24})(\.part|\.map)?$/;
 
 export interface Reconciled {
@@ -29,6 +30,7 @@ export function reconcile(directory: CacheDirectory, { files, logger }: Reconcil
   // Files first: what comes later has a row already.
   const found = new Map<string, string[]>();
   for (const folder of files.list(data)) {
+    if (!FOLDER_NAME.test(folder)) continue;
     for (const file of files.list(join(data, folder))) {
       const [, name = ''] = FILE_NAME.exec(file) ?? [];
       found.set(name, [...(found.get(name) ?? []), join(data, folder, file)]);

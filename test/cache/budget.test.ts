@@ -1,4 +1,4 @@
-import { readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { realFiles } from '../../src/cache/file-operations.js';
@@ -175,6 +175,28 @@ t.test(
     again.close();
   },
 );
+
+t.test('what is deleted at the start counts as free for the budget by default', async (t) => {
+  const directory = t.testdir({ data: { ab: { ab0123456789abcdef012345: 'x' } } });
+  const orphan = join(directory, 'data', 'ab', 'ab0123456789abcdef012345');
+  const space = () => ({ freeBytes: (existsSync(orphan) ? 600 : 1000) * MIB, bytes: 4096 * MIB });
+  const { Cache } = await import('../../src/cache/cache.js');
+  const { addon } = await import('./cache-rig.js');
+  const { silentLogger } = await import('../../src/observability/logger.js');
+  const cache = await Cache.open(
+    directory,
+    { bytesMax: undefined, freeBytesMin: undefined },
+    {
+      clock: new SimulatedClock(),
+      logger: silentLogger,
+      metrics: { evicted: () => {} },
+      addon,
+      files: { ...realFiles, space },
+    },
+  );
+  t.equal(cache.bytesMax, 500 * MIB);
+  cache.close();
+});
 
 t.test('several caches keep one budget', async (t) => {
   const directory = t.testdir({});

@@ -5,6 +5,8 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmdirSync,
+  rmSync,
   statSync,
   utimesSync,
   writeFileSync,
@@ -206,6 +208,46 @@ t.test('files without a row and rows without files go at the start, whatever clo
   t.equal(dataFiles(directory).length, 4);
   t.equal(cache.list().length, 3, 'two copies, and the one that is expected');
   cache.close();
+});
+
+t.test('what a file manager leaves among the copies is no trouble, and stays', async (t) => {
+  const directory = t.testdir({});
+  const first = await openCache(directory);
+  fill(first.acquire(version('a')), version('a'));
+  first.close();
+  writeFileSync(join(directory, 'data', '.DS_Store'), 'x');
+  mkdirSync(join(directory, 'data', 'notes'));
+  writeFileSync(join(directory, 'data', 'notes', 'x'), 'x');
+  const second = await openCache(directory);
+  t.equal(second.acquire(version('a')).trust, 'complete');
+  second.close();
+  t.ok(existsSync(join(directory, 'data', '.DS_Store')));
+  t.ok(existsSync(join(directory, 'data', 'notes', 'x')));
+});
+
+t.test('an index that cannot be opened is no damaged one, unless it is no file', async (t) => {
+  const directory = t.testdir({});
+  const first = await openCache(directory);
+  fill(first.acquire(version('a')), version('a'));
+  first.close();
+  const path = join(directory, 'index.sqlite');
+  const database = new Database(path);
+  database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+  database.close();
+  // SQLite can open none beside it, as when there are no descriptors or inodes left.
+  rmSync(`${path}-wal`, { force: true });
+  mkdirSync(`${path}-wal`);
+  await t.rejects(openCache(directory), /unable to open database file\): see to it/);
+  rmdirSync(`${path}-wal`);
+  const second = await openCache(directory);
+  t.equal(second.acquire(version('a')).trust, 'complete');
+  second.close();
+  rmSync(path);
+  mkdirSync(path);
+  const third = await openCache(directory);
+  t.same(third.list(), []);
+  t.ok(statSync(`${path}.damaged`).isDirectory());
+  third.close();
 });
 
 t.test('a copy that was begun by a killed daemon, and got no bytes, goes at the start', async (t) => {

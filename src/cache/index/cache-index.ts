@@ -3,7 +3,7 @@
  * cache-directory.ts; the parts say what they promise. One that is damaged (`checkIndex`) is set aside
  * before anybody has it open.
  */
-import { renameSync, rmSync } from 'node:fs';
+import { renameSync, rmSync, statSync } from 'node:fs';
 import { Catalogue } from './catalogue.js';
 import { Claims } from './claims.js';
 import type { OwnerRow } from './copy-row.js';
@@ -57,7 +57,7 @@ export class CacheIndex {
   }
 }
 
-/** SQLite reads the file, and finds that it contradicts itself. */
+/** What lies there is no file; or SQLite reads it, and finds that it contradicts itself. */
 export class DamagedIndexError extends Error {
   override readonly name = 'DamagedIndexError';
 }
@@ -71,6 +71,8 @@ export function isDamagedIndex(error: unknown): boolean {
  * @throws DamagedIndexError, or what SQLite says
  */
 export function checkIndex(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isFile() === false)
+    throw new DamagedIndexError('it is no file');
   const database = new Database(path);
   try {
     // Not prepared: a connection lives on as long as a statement of it does, and when it ends removes the WAL by its

@@ -7,10 +7,10 @@ import { DatabaseSync } from '@photostructure/sqlite';
 /** Transactions here take well under a millisecond: who waits longer waits for a stopped process, and is told. */
 const BUSY_TIMEOUT_MS = 5000;
 /**
- * Low bytes of SQLite's result codes (sqlite.org/rescode.html): SQLITE_CORRUPT, SQLITE_CANTOPEN and SQLITE_NOTADB;
- * SQLITE_BUSY; SQLITE_CONSTRAINT.
+ * Low bytes of SQLite's result codes (sqlite.org/rescode.html): SQLITE_CORRUPT and SQLITE_NOTADB; SQLITE_BUSY; SQLITE_FULL;
+ * SQLITE_CONSTRAINT. SQLITE_CANTOPEN says nothing of the file: it is also what comes of too many open files.
  */
-const DAMAGED = new Set([11, 14, 26]);
+const DAMAGED = new Set([11, 26]);
 const BUSY = 5;
 const FULL = 13;
 const CONSTRAINT = 19;
@@ -94,7 +94,7 @@ export class Database {
   }
 }
 
-/** True when an error says that the file is no database, or none that can be opened, or contradicts itself. */
+/** True when an error says that the file is no database, or contradicts itself. */
 export function isDamaged(error: unknown): boolean {
   return DAMAGED.has(codeOf(error));
 }
