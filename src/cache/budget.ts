@@ -45,7 +45,7 @@ export class Budget {
     this.#deps = deps;
     this.#path = path;
     const { freeBytes, bytes } = deps.files.space(path);
-    const used = deps.index.catalogue.totals().bytes;
+    const used = deps.index.catalogue.bytes();
     this.bytesMax = bytesMax ?? Math.min(BYTES_MAX_DEFAULT, Math.floor((freeBytes + used) / 2));
     this.freeBytesMin =
       freeBytesMin ?? Math.min(FREE_BYTES_MIN_DEFAULT, Math.floor(bytes * FREE_SHARE_MIN_DEFAULT));
@@ -53,7 +53,7 @@ export class Budget {
 
   /** Makes what is counted fit, as after a start with a smaller budget than before. */
   fit(): void {
-    const over = this.#deps.index.catalogue.totals().bytes - this.bytesMax;
+    const over = this.#deps.index.catalogue.bytes() - this.bytesMax;
     const short = Math.max(over, this.freeBytesMin - this.freeBytes);
     if (short > 0) this.free(short);
   }
@@ -68,7 +68,7 @@ export class Budget {
     const { claims, catalogue } = this.#deps.index;
     for (let tries = 0; tries < TRIES_MAX; tries++) {
       if (claims.charge(id, bytes, this.bytesMax)) return true;
-      const over = catalogue.totals().bytes + more - this.bytesMax;
+      const over = catalogue.bytes() + more - this.bytesMax;
       if (over > 0 && this.free(over) === 0) return false;
     }
     return false;

@@ -65,10 +65,17 @@ export class Catalogue {
     );
   }
 
+  /** What all may take on disk, looked up: at any number of copies in the same time. */
+  bytes(): number {
+    const row = this.#database.get('SELECT bytes FROM totals');
+    return row === undefined ? 0 : number(row, 'bytes');
+  }
+
+  /** Counts all copies: for people. */
   totals(): CatalogueTotals {
     const row = this.#database.get(
       `SELECT count(*) AS copies, coalesce(sum(state = 'complete'), 0) AS complete, coalesce(sum(pinned), 0) AS pinned,
-        (SELECT count(DISTINCT copy) FROM uses) AS open, (SELECT bytes FROM totals) AS bytes,
+        (SELECT count(DISTINCT copy) FROM uses) AS open,
         coalesce(sum(pinned * bytes), 0) AS pinned_bytes
        FROM copies WHERE state <> 'evicting'`,
     );
@@ -78,7 +85,7 @@ export class Catalogue {
       complete: value('complete'),
       pinned: value('pinned'),
       open: value('open'),
-      bytes: value('bytes'),
+      bytes: this.bytes(),
       pinnedBytes: value('pinned_bytes'),
     };
   }

@@ -151,6 +151,7 @@ class Pair {
     assert.deepEqual(rows.sort(byId), expected.sort(byId));
     const totals = index.catalogue.totals();
     assert.equal(totals.bytes, this.model.bytes);
+    assert.equal(index.catalogue.bytes(), this.model.bytes);
     assert.equal(totals.open, this.model.copies.filter(({ users }) => users.size > 0).length);
   }
 
