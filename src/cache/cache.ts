@@ -21,12 +21,12 @@ import type { CopyBeginning, CopyKeeper } from './cached-copy.js';
 import { cachedObject } from './cached-object.js';
 import type { CachedObject, CacheStats } from './cached-object.js';
 import { CopyFiles } from './copy-files.js';
-import { refusal } from './directory-check.js';
+import { checkSpace, refusal } from './directory-check.js';
 import { realFiles } from './file-operations.js';
 import type { FileOperations } from './file-operations.js';
 import { IndexAccess } from './index-access.js';
 import type { CopyFilter } from './index/catalogue.js';
-import type { Acquired } from './index/claims.js';
+import type { AcquireHow, Acquired } from './index/claims.js';
 import type { CopyRow } from './index/copy-row.js';
 import { isFull } from './index/database.js';
 import type { CopySource, LocalCopy } from './local-copy.js';
@@ -53,9 +53,6 @@ export interface CacheOptions {
   /** Nothing is to be filled: the disk may be full already. */
   readonly fillsNothing?: boolean | undefined;
 }
-
-/** Less free space than this cannot hold the parts in flight (16 connections × 2 MiB) and a few headers. */
-const START_BYTES_MIN = 64 * 1024 * 1024;
 
 export class Cache implements CopySource {
   readonly #directory: CacheDirectory;
@@ -91,7 +88,7 @@ export class Cache implements CopySource {
       // Now it is known what there is, and what is free.
       const cache = new Cache(opened, options, deps, files);
       cache.#budget.fit();
-      if (options.fillsNothing !== true) cache.#checkSpace(directory);
+      if (options.fillsNothing !== true) checkSpace(directory, cache.#budget.freeBytes);
       cache.#takeBallast();
       return cache;
     } catch (error) {
@@ -154,14 +151,12 @@ export class Cache implements CopySource {
   }
 
   acquire(version: ObjectVersion): LocalCopy {
-    assert(!this.#closed, 'a copy is acquired after the cache was closed');
-    // There is nothing to keep of it, and no file to map.
-    if (version.size === 0) return this.#private.acquire(version);
-    const copy = this.#acquire(version) ?? this.#hide(version);
-    if (copy === undefined) return this.#private.acquire(version);
-    this.#copies.add(copy);
-    this.#takeBallast();
-    return copy;
+    return this.#give(version, 'use');
+  }
+
+  /** The same for who looks whether a copy is in order: it was not used, and is evicted no later for that. */
+  hold(version: ObjectVersion): LocalCopy {
+    return this.#give(version, 'look');
   }
 
   /** By key. @throws when the index does not answer, as all that follows */
@@ -213,12 +208,23 @@ export class Cache implements CopySource {
     this.#directory.close();
   }
 
-  #acquire(version: ObjectVersion): CachedCopy | undefined {
+  #give(version: ObjectVersion, how: AcquireHow): LocalCopy {
+    assert(!this.#closed, 'a copy is acquired after the cache was closed');
+    // There is nothing to keep of it, and no file to map.
+    if (version.size === 0) return this.#private.acquire(version);
+    const copy = this.#acquire(version, how) ?? this.#hide(version);
+    if (copy === undefined) return this.#private.acquire(version);
+    this.#copies.add(copy);
+    this.#takeBallast();
+    return copy;
+  }
+
+  #acquire(version: ObjectVersion, how: AcquireHow): CachedCopy | undefined {
     const { claims } = this.#directory.index;
     const begun = this.#access.attempt('acquire a copy', () =>
       this.#withFiles((files) => ({
         files,
-        acquired: claims.acquire(version, this.#directory.newName(), files),
+        acquired: claims.acquire(version, this.#directory.newName(), files, how),
       })),
     );
     this.#access.attempt('delete copies', () => this.#directory.sweep());
@@ -299,17 +305,6 @@ export class Cache implements CopySource {
 
   #takeBallast(): void {
     this.#quietly('hold some space for the index', () => this.#ballast.take());
-  }
-
-  #checkSpace(directory: string): void {
-    const { freeBytes } = this.#budget;
-    if (freeBytes >= START_BYTES_MIN) return;
-    const free = `${Math.floor(freeBytes / 1024 ** 2)} MiB`;
-    throw refusal(
-      directory,
-      `its disk is full: ${free} free, 64 MiB needed`,
-      'free some space or choose another place with --cache-dir',
-    );
   }
 }
 

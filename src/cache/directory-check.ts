@@ -1,6 +1,6 @@
 /**
  * May a folder be a cache directory? It must be this user's alone, on a disk of this machine, and hold nothing of others.
- * Called by CacheDirectory before anything is made in it.
+ * Called by CacheDirectory before anything is made in it, and by Cache before anything is filled.
  */
 import { chmodSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,6 +14,8 @@ export const FORMAT = 'sluice-cache 1\n';
 /** What is ours, in this version and in those before. */
 const OUR_NAMES =
   /^(?:format(?:\.new)?|startup\.lock|ballast|index\.sqlite.*|owners|data|mount-\d+-\d+-\d+)$/;
+/** Less free space than this cannot hold the parts in flight (16 connections × 2 MiB) and a few headers. */
+const START_BYTES_MIN = 64 * 1024 * 1024;
 /** Other users may enter, or see what is there. */
 const OTHERS_BITS = 0o077;
 
@@ -44,6 +46,16 @@ export function checkDirectory(directory: string): string {
     if (error instanceof CacheDirectoryError) throw error;
     throw refusal(directory, asError(error).message, 'choose another with --cache-dir', error);
   }
+}
+
+/** Of who is to fill copies. @throws CacheDirectoryError */
+export function checkSpace(directory: string, freeBytes: number): void {
+  if (freeBytes >= START_BYTES_MIN) return;
+  throw refusal(
+    directory,
+    `its disk is full: ${Math.floor(freeBytes / 1024 ** 2)} MiB free, 64 MiB needed`,
+    'free some space or choose another place with --cache-dir',
+  );
 }
 
 export function refusal(

@@ -26,7 +26,7 @@ export interface VerifiedObject {
 }
 
 export interface VerifyDeps {
-  readonly cache: Pick<Cache, 'acquire' | 'list'>;
+  readonly cache: Pick<Cache, 'hold' | 'list'>;
   readonly functions: ChecksumFunctions;
   /** The CRC32C of a range of a file, off the event loop, where the addon is. */
   readonly checksumRange?: ((descriptor: number, start: number, end: number) => Promise<number>) | undefined;
@@ -49,7 +49,7 @@ export type CopyFinding =
 export async function verifyCopy(object: VerifiedObject, deps: VerifyDeps): Promise<CopyFinding> {
   const { version } = object;
   if (!isThere(object, deps.cache)) return { kind: 'gone' };
-  const copy = deps.cache.acquire(version);
+  const copy = deps.cache.hold(version);
   try {
     const isBelieved = copy.trust === 'complete';
     if (copy.role !== 'owner' || copy.trust === 'partial') return { kind: 'gone' };
@@ -72,7 +72,7 @@ export async function verifyCopy(object: VerifiedObject, deps: VerifyDeps): Prom
   }
 }
 
-/** Else there would be a new one once it is acquired. */
+/** Else there would be a new one once it is held. */
 function isThere({ id, version: { endpoint, bucket, key } }: VerifiedObject, cache: VerifyDeps['cache']) {
   return cache.list({ endpoint, bucket, key, state: 'complete' }).some((object) => object.id === id);
 }

@@ -154,6 +154,27 @@ t.test('a copy without bytes leaves nothing', async (t) => {
   cache.close();
 });
 
+t.test('a copy that is only looked at was not used; one that is begun is', async (t) => {
+  const cache = await openCache(t.testdir({}));
+  const copy = cache.acquire(a);
+  fill(copy, a);
+  copy.release();
+  const before = cache.list();
+  const looked = cache.hold(a);
+  t.match(looked, { role: 'owner', trust: 'complete' });
+  t.match(cache.list(), [{ openCount: 1, useCount: 1 }]);
+  t.same(cache.evict({}), [], 'but it is open');
+  looked.release();
+  t.same(cache.list(), before);
+  const b = version('b');
+  const begun = cache.hold(b);
+  t.match(begun, { role: 'owner', trust: 'fresh' });
+  bring(begun, b, 0, BLOCK_BYTES);
+  begun.release();
+  t.match(cache.acquire(b), { trust: 'partial' }, 'its files are known of');
+  cache.close();
+});
+
 t.test('a copy that is not the object is given to nobody again', async (t) => {
   const directory = t.testdir({});
   const cache = await openCache(directory);

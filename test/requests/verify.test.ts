@@ -39,6 +39,14 @@ t.test('a good copy is right, summed by the addon or here', async (t) => {
   t.match(cache.list(), [{ state: 'complete', openCount: 0, verdict: 'matches' }]);
 });
 
+t.test('looking at a copy is no use of it: what is evicted first stays so', async (t) => {
+  const { cache, verify } = await filledCache(t);
+  const before = cache.list();
+  await verify();
+  await verify(sumNatively);
+  t.strictSame(cache.list(), before);
+});
+
 for (const offset of [0, BLOCK_BYTES - 1, BLOCK_BYTES, OBJECT.size - 1]) {
   t.test(`a flipped byte at ${offset} is found, and the copy removed`, async (t) => {
     const { cache, path, verify } = await filledCache(t);

@@ -13,6 +13,8 @@ import type { Database, SqlValue } from './database.js';
 import type { Evictions } from './evictions.js';
 import type { Owners } from './owners.js';
 
+export type AcquireHow = 'use' | 'look';
+
 /** What became of the wish to use a copy. */
 export type Acquired =
   /** There was none that somebody fills, or that is whole: this owner fills it now. */
@@ -75,13 +77,19 @@ export class Claims {
     this.#me = deps.owners.me;
   }
 
-  /** @param name of the files of a copy that did not exist */
-  acquire(version: ObjectVersion, name: string, files: FilesOfCopy): Acquired {
+  /**
+   * @param name of the files of a copy that did not exist
+   * @param how a copy that is only looked at was not used: it is evicted no later for that
+   */
+  acquire(version: ObjectVersion, name: string, files: FilesOfCopy, how: AcquireHow = 'use'): Acquired {
     return this.#database.change(() => {
       const row = this.find(version);
       if (row !== undefined && this.#isOurs(row)) return { kind: 'busy' };
       const outcome = this.#enter(version, row, name, files);
-      this.#use(outcome.row.id);
+      const { id, useCount } = outcome.row;
+      this.#hold(id);
+      // One that was never used has no files: whoever makes them uses it.
+      if (how === 'use' || useCount === 0) this.#use(id);
       return outcome;
     });
   }
@@ -95,6 +103,7 @@ export class Claims {
         this.insert(version, name, 'evicting').id,
       );
       assert(row !== undefined, 'an inserted row is there');
+      this.#hold(row.id);
       this.#use(row.id);
       return row;
     });
@@ -268,6 +277,11 @@ export class Claims {
     return this.#row('UPDATE copies SET pinned = 1 WHERE id = ? RETURNING *', id);
   }
 
+  #hold(id: number): void {
+    this.#database.run('INSERT INTO uses VALUES (?, ?)', id, this.#me);
+  }
+
+  /** Puts it last in the order in which copies are evicted. */
   #use(id: number): void {
     this.#database.run('UPDATE totals SET uses = uses + 1');
     this.#database.run(
@@ -275,7 +289,6 @@ export class Claims {
       Math.round(this.#deps.wallTimeMs()),
       id,
     );
-    this.#database.run('INSERT INTO uses VALUES (?, ?)', id, this.#me);
   }
 
   #row(sql: string, ...values: readonly SqlValue[]): CopyRow | undefined {
