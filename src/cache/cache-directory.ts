@@ -123,6 +123,11 @@ export class CacheDirectory {
     return randomBytes(12).toString('hex');
   }
 
+  /** False: `sweep` has nothing to do. */
+  get needsSweep(): boolean {
+    return this.index.evictions.mayBeDoomed || this.#dead.size > 0;
+  }
+
   /** Deletes the files of what is ours to delete, and of daemons that were found dead since. @throws what the index says */
   sweep(): void {
     const { evictions } = this.index;

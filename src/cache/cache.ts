@@ -113,10 +113,8 @@ export class Cache implements CopySource {
     const { index, path } = directory;
     this.#ballast = new Ballast(path, files);
     this.#access = new IndexAccess(clock, logger, () => this.#ballast.drop());
-    this.#budget = new Budget(
-      { index, files, metrics, sweep: () => directory.sweep() },
-      { ...options, path },
-    );
+    const sweep = () => directory.sweep();
+    this.#budget = new Budget({ index, files, metrics, sweep }, { ...options, path });
     this.#private = new PrivateCopies(directory.privateFolder, logger);
     this.#keeper = {
       directory,
@@ -128,7 +126,7 @@ export class Cache implements CopySource {
       quietly: (what, work) => this.#quietly(what, work),
       released: (copy) => {
         this.#copies.delete(copy);
-        this.#access.attempt('delete copies', () => this.#directory.sweep());
+        this.#sweep();
       },
     };
   }
@@ -227,7 +225,7 @@ export class Cache implements CopySource {
         acquired: claims.acquire(version, this.#directory.newName(), files, how),
       })),
     );
-    this.#access.attempt('delete copies', () => this.#directory.sweep());
+    this.#sweep();
     if (begun === undefined || begun.acquired.kind === 'busy') return undefined;
     return this.#begin(version, begun.acquired, begun.files);
   }
@@ -301,6 +299,11 @@ export class Cache implements CopySource {
       this.#deps.logger.warn({ err: error, what }, 'the files of a copy failed: going on without them');
       return undefined;
     }
+  }
+
+  #sweep(): void {
+    if (!this.#directory.needsSweep) return;
+    this.#access.attempt('delete copies', () => this.#directory.sweep());
   }
 
   #takeBallast(): void {

@@ -5,7 +5,7 @@
  */
 import { assert } from '../runtime/assert.js';
 import type { CacheDirectory } from './cache-directory.js';
-import { createAnew } from './file-operations.js';
+import { createAnew, isMissing } from './file-operations.js';
 import type { FileOperations } from './file-operations.js';
 import type { ClaimedHow, FilesOfCopy } from './index/claims.js';
 import type { CopyRow } from './index/copy-row.js';
@@ -84,12 +84,14 @@ export class CopyFiles implements FilesOfCopy {
 
   /** Begins anew. */
   create(row: CopyRow): void {
-    const { directory } = this.#deps;
-    const path = directory.fileOf(row.name, 'map');
-    directory.makeFolderOf(row.name);
-    this.#keep(MapFile.create(path, row.size, this.#deps), 'fresh');
-    this.#created.push(path);
-    this.#createData(row);
+    try {
+      this.#createFiles(row);
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+      // The first copy of its folder, or somebody removed that.
+      this.#deps.directory.makeFolderOf(row.name);
+      this.#createFiles(row);
+    }
   }
 
   /** It was not acquired, as the index did not take it. */
@@ -120,6 +122,13 @@ export class CopyFiles implements FilesOfCopy {
     if (open === undefined) return this.create(row);
     this.#createData(row);
     this.#trust = 'fresh';
+  }
+
+  #createFiles(row: CopyRow): void {
+    const path = this.#deps.directory.fileOf(row.name, 'map');
+    this.#keep(MapFile.create(path, row.size, this.#deps), 'fresh');
+    this.#created.push(path);
+    this.#createData(row);
   }
 
   /** With its size and without bytes: whoever follows the copy opens it before its owner has written anything. */

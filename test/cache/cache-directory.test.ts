@@ -15,11 +15,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { CacheDirectoryError } from '../../src/cache/directory-check.js';
-import { isNetwork, networkFileSystem, typeOfDevice, typeOfPlace } from '../../src/cache/local-disk.js';
 import { Database } from '../../src/cache/index/database.js';
 import { AnsweringChild } from '../support/child-process.js';
 import type { ChildAnswer, ChildCommand } from './cache-child.js';
 import { fill, openCache, version } from './cache-rig.js';
+import { interposed } from './life-of-copies.js';
 
 const script = fileURLToPath(new URL('cache-child.js', import.meta.url));
 
@@ -97,55 +97,6 @@ t.test('an index of a newer version is refused, and left alone', async (t) => {
   again.close();
 });
 
-t.test('network file systems are recognised', async (t) => {
-  t.equal(networkFileSystem(t.testdir({})), undefined);
-  for (const type of [
-    'nfs',
-    'nfs4',
-    'cifs',
-    'smb3',
-    'ceph',
-    '9p',
-    'lustre',
-    'afs',
-    'smbfs',
-    'webdav',
-    'fuse.sshfs',
-    'fuse.sluice',
-    'fuse',
-    'macfuse',
-  ]) {
-    t.ok(isNetwork(type), type);
-  }
-  for (const type of [
-    'ext4',
-    'xfs',
-    'btrfs',
-    'tmpfs',
-    'overlay',
-    'apfs',
-    'zfs',
-    'fuseblk',
-    'fuse.fuse-overlayfs',
-    'virtiofs',
-  ]) {
-    t.notOk(isNetwork(type), type);
-  }
-  const mountinfo = [
-    '22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw',
-    '40 22 0:45 / /mnt/with\\040space rw - nfs4 server:/x rw',
-    '41 22 259:262150 / /big rw - xfs /dev/nvme0n1p9 rw',
-  ].join('\n');
-  t.equal(typeOfDevice(mountinfo, 0x801), 'ext4');
-  t.equal(typeOfDevice(mountinfo, 45), 'nfs4');
-  t.equal(typeOfDevice(mountinfo, Number((262144n << 12n) | (259n << 8n) | 6n)), 'xfs');
-  t.equal(typeOfDevice(mountinfo, 46), undefined);
-  const mounts =
-    '/dev/disk3s1 on / (apfs, local, journaled)\n//me@host/share on /Volumes/share (smbfs, nodev)\n';
-  t.equal(typeOfPlace(mounts, '/Volumes/share/cache'), 'smbfs');
-  t.equal(typeOfPlace(mounts, '/Volumes/shared'), 'apfs');
-});
-
 t.test('a damaged index is set aside, what it knew of is deleted, and all begins anew', async (t) => {
   const directory = t.testdir({});
   const child = new AnsweringChild<ChildCommand, ChildAnswer>(script, []);
@@ -207,6 +158,25 @@ t.test('files without a row and rows without files go at the start, whatever clo
   );
   t.equal(dataFiles(directory).length, 4);
   t.equal(cache.list().length, 3, 'two copies, and the one that is expected');
+  cache.close();
+});
+
+t.test('a folder of copies is made once, and again when somebody removed it', async (t) => {
+  const directory = t.testdir({});
+  let made = 0;
+  const files = interposed((operation) => {
+    if (operation === 'makeFolder') made += 1;
+  });
+  const cache = await openCache(directory, { files });
+  made = 0;
+  // More than there are names of folders.
+  for (let copy = 0; copy < 300; copy++) cache.acquire(version(`k${copy}`)).release();
+  t.ok(made <= 256, `${made} times`);
+  for (const folder of readdirSync(join(directory, 'data'))) rmdirSync(join(directory, 'data', folder));
+  const copy = cache.acquire(version('a'));
+  fill(copy, version('a'));
+  copy.release();
+  t.equal(cache.acquire(version('a')).trust, 'complete');
   cache.close();
 });
 

@@ -46,12 +46,18 @@ export class Evictions {
     });
   }
 
+  /** False: `doomed` has nothing to say. Known without a look at the database. */
+  get mayBeDoomed(): boolean {
+    return this.#owners.mayDelete;
+  }
+
   /** What is ours to delete now. */
   doomed(): readonly CopyRow[] {
     const rows = this.#database.all(
       `SELECT * FROM copies WHERE state = 'evicting' AND owner = ? AND ${UNUSED}`,
       this.#owners.me,
     );
+    this.#owners.mayDelete = rows.length > 0;
     return rows.map(copyRow);
   }
 
@@ -73,12 +79,12 @@ export class Evictions {
 
   /** Nobody may open the copy from now on, whoever has it open. */
   condemn(id: number): boolean {
-    return this.#database.run(`${EVICT} WHERE id = ? AND state <> 'evicting'`, this.#owners.me, id) === 1;
+    return this.#doom(`${EVICT} WHERE id = ? AND state <> 'evicting'`, this.#owners.me, id) === 1;
   }
 
   /** This owner has closed a copy: who is the last to do so deletes it. */
   closed(id: number): void {
-    this.#database.run(
+    this.#doom(
       `UPDATE copies SET owner = ? WHERE id = ? AND state = 'evicting' AND ${UNUSED}`,
       this.#owners.me,
       id,
@@ -123,7 +129,14 @@ export class Evictions {
   }
 
   #evict(where: string, ...values: readonly (string | number)[]): number {
-    return this.#database.run(`${EVICT} WHERE ${IDLE} AND ${where}`, this.#owners.me, ...values);
+    return this.#doom(`${EVICT} WHERE ${IDLE} AND ${where}`, this.#owners.me, ...values);
+  }
+
+  /** A change by which copies may become ours to delete. Returns of how many rows. */
+  #doom(sql: string, ...values: readonly (string | number)[]): number {
+    const doomed = this.#database.run(sql, ...values);
+    if (doomed > 0) this.#owners.mayDelete = true;
+    return doomed;
   }
 }
 

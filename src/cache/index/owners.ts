@@ -17,6 +17,11 @@ export interface OwnersDeps {
 export class Owners {
   /** Id of this daemon. */
   readonly me: string;
+  /**
+   * Copies may be this daemon's to delete. Only what it does itself makes them so, or is undone again: whoever makes a row
+   * `evicting` with itself as its owner, or takes such a row over, sets it; who finds none to delete takes it back.
+   */
+  mayDelete = true;
   readonly #deps: OwnersDeps;
 
   constructor(me: string, deps: OwnersDeps) {
@@ -46,12 +51,13 @@ export class Owners {
     const { database } = this.#deps;
     database.run("UPDATE copies SET owner = NULL, stamp = NULL WHERE owner = ? AND state = 'filling'", id);
     // What it evicted, and what was to be deleted by whoever closes it last.
-    database.run(
+    const adopted = database.run(
       `UPDATE copies SET owner = ?1 WHERE state = 'evicting'
        AND (owner = ?2 OR id IN (SELECT copy FROM uses WHERE owner = ?2))`,
       this.me,
       id,
     );
+    if (adopted > 0) this.mayDelete = true;
     database.run('DELETE FROM uses WHERE owner = ?', id);
     database.run('DELETE FROM owners WHERE id = ?', id);
   }

@@ -116,7 +116,7 @@ class Pair {
         return [evictions.take(any, { pinned }), model.take(me, any, pinned)];
       }
       case 'sweep': {
-        const doomed = evictions.doomed().map((row) => row.id);
+        const doomed = evictions.mayBeDoomed ? evictions.doomed().map((row) => row.id) : [];
         const expected = model.doomed(me);
         for (const gone of doomed) evictions.end(gone);
         for (const gone of expected) model.end(gone);
