@@ -118,7 +118,7 @@ export class Downloader implements LaneSource {
     this.#hedges?.watch();
   }
 
-  /** Fetches all of the object, unless it is larger than what may be filled, until `stop`. */
+  /** Fetches all of the object, unless it is larger than what may be filled, or a window, until `stop`. */
   fill(kind: FillKind): void {
     if (this.#target.version.size > this.#options.fillBytesMax) return;
     if (this.#fill !== 'as prefetch') this.#fill = kind;
@@ -159,7 +159,7 @@ export class Downloader implements LaneSource {
   }
 
   nextGentle(): Prefetch | undefined {
-    if (this.#fill !== 'gently' || this.#isPaused) return undefined;
+    if (this.#fill !== 'gently' || this.#target.isWindow || this.#isPaused) return undefined;
     const limits = this.#prefetchLimits(Math.min(this.#partBytesMax, GENTLE_PART_BYTES_MAX));
     const range = nextOfFill(this.#prefetchState(), limits);
     if (range === undefined || !this.#target.hasRoom(range)) return undefined;
@@ -283,7 +283,7 @@ export class Downloader implements LaneSource {
       size,
       streams: this.#streams.streams,
       first: this.#load.first,
-      fills: this.#load.fills || this.#fill === 'as prefetch',
+      fills: this.#load.fills || (this.#fill === 'as prefetch' && !this.#target.isWindow),
       firstFree: ({ start, end }) =>
         this.#parts.firstFree({ start, end: Math.min(end, size) }, (range) =>
           this.#target.firstMissing(range),

@@ -21,18 +21,16 @@ export interface LoadRecognitionOptions {
   readonly fillBytesMax: number;
 }
 
+type LoadedTarget = Pick<DownloadTarget, 'version' | 'isWindow' | 'firstMissing' | 'peek'>;
+
 export class LoadRecognition {
-  readonly #target: Pick<DownloadTarget, 'version' | 'firstMissing' | 'peek'>;
+  readonly #target: LoadedTarget;
   readonly #options: LoadRecognitionOptions;
   #probe: FormatProbe | undefined;
   #isLooking = false;
   #isLoad = false;
 
-  constructor(
-    target: Pick<DownloadTarget, 'version' | 'firstMissing' | 'peek'>,
-    probe: FormatProbe,
-    options: LoadRecognitionOptions,
-  ) {
+  constructor(target: LoadedTarget, probe: FormatProbe, options: LoadRecognitionOptions) {
     this.#target = target;
     this.#probe = probe;
     this.#options = options;
@@ -40,12 +38,13 @@ export class LoadRecognition {
 
   /** All of the object is wanted, and may lie on disk. */
   get fills(): boolean {
-    return this.#isLoad && this.#target.version.size <= this.#options.fillBytesMax;
+    const { version, isWindow } = this.#target;
+    return this.#isLoad && !isWindow && version.size <= this.#options.fillBytesMax;
   }
 
-  /** What the format asks for first. */
+  /** What the format asks for first, where that stays until it is read. */
   get first(): readonly ByteRange[] {
-    return this.#probe?.plan?.first ?? [];
+    return this.#target.isWindow ? [] : (this.#probe?.plan?.first ?? []);
   }
 
   /** Notes a read, which `streams` observed before. */

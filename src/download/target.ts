@@ -21,6 +21,11 @@ export interface DownloadTarget {
   peek(range: ByteRange): Promise<Uint8Array>;
   /** Whether the local disk may take `range` though nobody waits for it. What a reader waits for is taken in any case. */
   hasRoom(range: ByteRange): boolean;
+  /**
+   * What was read is given up again for want of room, and would be fetched anew: nothing is fetched but what readers wait
+   * for and what lies ahead of them.
+   */
+  readonly isWindow: boolean;
   /** Where the bytes of `range` go. Parts under way never overlap, but for a second request for a slow one. */
   beginPart(range: ByteRange): PartTarget;
   /** A request failed and will be tried again; for the message of reads that run into their deadline. */

@@ -64,6 +64,10 @@ export class StoreTarget implements DownloadTarget {
     return this.#delayReason;
   }
 
+  get isWindow(): boolean {
+    return this.#parts.room.isWindow;
+  }
+
   firstMissing(range: ByteRange): ByteRange | undefined {
     return this.#store.availability.firstMissing(range);
   }

@@ -55,6 +55,7 @@ export type TransferEnd =
 export class Transfer implements DownloadTarget {
   readonly id: string;
   readonly version: ObjectVersion;
+  readonly isWindow = false;
   readonly #file: TempFile;
   readonly #availability: Availability;
   readonly #checksums: BlockChecksums;

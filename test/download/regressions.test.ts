@@ -77,6 +77,7 @@ t.test('objects that fail do not keep others from their connections', async (t) 
 /** A local copy that only keeps account, with the readers that the test lets wait. */
 class BookTarget implements DownloadTarget {
   readonly id = 's1';
+  readonly isWindow = false;
   readonly availability: Availability;
   readonly waiting = new Set<ByteRange>();
 

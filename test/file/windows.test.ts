@@ -1,13 +1,15 @@
 /** Objects that are read through a window because the cache has no room: what is fetched, given up, and kept. */
 import t from 'tap';
 import type { LocalCopy } from '../../src/cache/local-copy.js';
+import type { FormatProbe } from '../../src/formats/load-plan.js';
 import type { PartOutcome } from '../../src/object-store/object-store.js';
 import { findPatternMismatch } from '../../src/runtime/pattern.js';
 import { FaultyObjectStore } from '../support/faulty-object-store.js';
 import type { FaultScript } from '../support/faulty-object-store.js';
 import { MemoryObjectStore } from '../support/memory-object-store.js';
 import { SimulatedClock } from '../support/simulated-clock.js';
-import { createStores, settle } from '../support/store-harness.js';
+import { createStores, NO_PROBE, settle } from '../support/store-harness.js';
+import { HoleFile } from '../support/memory-file.js';
 import type { MemoryFile } from '../support/memory-file.js';
 import type { HarnessOptions } from '../support/store-harness.js';
 
@@ -78,3 +80,40 @@ t.test(
     content.close();
   },
 );
+
+/** Of a format whose loader begins with the end of the file. */
+const TAIL_FIRST: FormatProbe = {
+  wants: undefined,
+  plan: { format: 'zip', dataStart: 0, first: [{ start: 90 * MIB, end: 98 * MIB }] },
+  look() {},
+};
+
+for (const [what, probe] of [
+  ['a load that was recognised', NO_PROBE],
+  ['a model whose format was', TAIL_FIRST],
+] as const) {
+  t.test(`${what}, read once through a window, is fetched once`, async (t) => {
+    const objects = new MemoryObjectStore({ chunkBytes: MIB });
+    const { stores, copies } = createStores(objects, {
+      cacheBytesMax: 100 * MIB,
+      fillBytesMax: 100 * MIB,
+      partBytesMax: 4 * MIB,
+      prefetchBytesMax: 16 * MIB,
+      connectionsMax: 4,
+      createFile: () => new HoleFile(),
+      createProbe: () => probe,
+    });
+    const held = stores.open(objects.put('held', { size: 50 * MIB, seed: 1 }));
+    await held.read(new Uint8Array(50 * MIB), 0);
+    const content = stores.open(objects.put('a', { size: 98 * MIB, seed: 1 }));
+    for (let at = 0; at < 98 * MIB; at += MIB) {
+      await content.read(new Uint8Array(MIB), at);
+      await settle(3);
+    }
+    await settle(300);
+    t.equal(objects.bytesFetched('a'), 98 * MIB);
+    t.ok(copies.bytes <= 104 * MIB, `${copies.bytes} bytes lie on the disk`);
+    content.close();
+    held.close();
+  });
+}
