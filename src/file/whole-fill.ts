@@ -3,6 +3,7 @@
  * readers go first, and as long as it gets on at all.
  */
 import type { Clock } from '../runtime/clock.js';
+import { AbortedWait, untilAborted } from '../object-store/abort.js';
 import type { ObjectVersion } from '../object-store/object-store.js';
 import { Deferred } from '../runtime/deferred.js';
 import { ContentError } from './content.js';
@@ -56,5 +57,7 @@ export async function fillWhole(
   endProgress();
   signal.removeEventListener('abort', onAbort);
   if (outcome.kind === 'failed') throw outcome.error;
-  await store.compared();
+  await untilAborted(store.compared(), signal).catch((error: unknown) => {
+    throw error instanceof AbortedWait ? abortedError() : error;
+  });
 }

@@ -2,6 +2,8 @@
 import t from 'tap';
 import { ContentError } from '../../src/file/content.js';
 import { Deferred } from '../../src/runtime/deferred.js';
+import { FaultyObjectStore } from '../support/faulty-object-store.js';
+import type { ControlCall } from '../support/faulty-object-store.js';
 import { MemoryFile } from '../support/memory-file.js';
 import { MemoryObjectStore } from '../support/memory-object-store.js';
 import { createStores, settle } from '../support/store-harness.js';
@@ -80,4 +82,23 @@ t.test('it ends when a reader had the object leave the cache', async (t) => {
   t.equal(await filling, 'no_space');
   gate.resolve();
   content.close();
+});
+
+t.test('who gives it up does not wait for a comparison that is under way', async (t) => {
+  const gate = new Deferred<void>();
+  const objects = new MemoryObjectStore({ chunkBytes: MIB });
+  const control = ({ operation }: ControlCall) =>
+    operation === 'checksum' ? { before: gate.promise } : undefined;
+  const { stores } = createStores(new FaultyObjectStore(objects, { control }));
+  const version = objects.put('a', { seed: 1, size: 2 * MIB });
+  const giving = new AbortController();
+  const filling = outcomeOf(stores.fill(version, { signal: giving.signal }));
+  await settle(50);
+  t.match(stores.status(1).stores, [{ state: 'complete', checksum: 'unknown' }]);
+  giving.abort();
+  t.equal(await filling, 'aborted');
+  gate.resolve();
+  await settle();
+  t.equal(stores.restingCount, 0);
+  t.equal(await outcomeOf(stores.fill(version, { signal: never })), 'filled');
 });
