@@ -54,6 +54,11 @@ export interface TempFileStoreOptions {
   readonly readDeadlineMs: number;
 }
 
+export interface StoreProgress {
+  readonly contiguousBytes: number;
+  readonly arrivedBytes: number;
+}
+
 /** One read of a store. */
 export interface StoreRead {
   readonly target: Uint8Array;

@@ -33,7 +33,7 @@ export function assembleParts(
   waiters: StoreWaiters,
 ): StoreParts {
   const { id, version, availability } = store;
-  const { logger } = deps;
+  const { clock, logger } = deps;
   const { readers } = waiters;
   const file = deps.createFile(copy, version.size);
   const room: StoreRoom = new StoreRoom(store, {
@@ -48,7 +48,7 @@ export function assembleParts(
     deps.makeRoom(bytes) || room.free(bytes, { demanded: readers.wants(range) });
   const storeFile: StoreFile = new StoreFile(version, file, { makeRoom });
   const told = (answer: ObjectChecksums) => checksums.told(answer);
-  const target = new StoreTarget(store, { copy, storeFile, room, waiters, told, logger });
+  const target = new StoreTarget(store, { copy, storeFile, room, waiters, told, clock, logger });
   const filling = new StoreFilling(store, target, copy, file, deps);
   const resultBefore = copy.trust === 'unverified' ? undefined : copy.verdict;
   const blocks = copy.memory.checksums;

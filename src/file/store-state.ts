@@ -85,6 +85,11 @@ export function noRoomError({ key, size }: ObjectVersion): ContentError {
   return new ContentError('no_space', message);
 }
 
+/** Of filling the cache with all of it. */
+export function idleError({ key }: ObjectVersion, idleMs: number, reason: string): ContentError {
+  return new ContentError('deadline', `nothing of ${key} arrived for ${idleMs} ms (${reason})`);
+}
+
 /** `no_space` for a full disk or quota, `disk_failed` for the rest. */
 export function diskError(version: ObjectVersion, cause: Error): ContentError {
   const message = `the local copy of ${version.key} cannot be written: ${cause.message}`;

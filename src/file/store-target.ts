@@ -8,18 +8,21 @@ import type { Logger } from '../observability/logger.js';
 import type { ObjectChecksums, ObjectVersion } from '../object-store/object-store.js';
 import { assert, unreachable } from '../runtime/assert.js';
 import type { Availability } from '../runtime/availability.js';
+import type { Clock } from '../runtime/clock.js';
 import type { ByteRange } from '../runtime/range.js';
 import { ContentError } from './content.js';
 import { PartWriter } from './part-writer.js';
 import type { StoreFile } from './store-file.js';
 import type { StoreRoom } from './store-room.js';
-import { internalError, staleError } from './store-state.js';
+import { idleError, internalError, staleError } from './store-state.js';
 import type { StoreWaiters } from './store-waiters.js';
 
 export interface TargetedStore {
   readonly id: string;
   readonly version: ObjectVersion;
   readonly availability: Availability;
+  /** Who has all of it filled is told when requests failed for so long, and brought nothing. */
+  readonly readDeadlineMs: number;
   /** The session's number of the file, once the file is its to read. @throws ContentError */
   attachDirect(): number | undefined;
   /** Whole pages of `range` are in the file, or will not stay behind it long. */
@@ -34,13 +37,15 @@ export interface StoreTargetParts {
   readonly room: StoreRoom;
   readonly waiters: StoreWaiters;
   readonly told: (checksums: ObjectChecksums) => void;
+  readonly clock: Clock;
   readonly logger: Logger;
 }
 
 export class StoreTarget implements DownloadTarget {
   readonly #store: TargetedStore;
   readonly #parts: StoreTargetParts;
-  #delayReason: string | undefined;
+  /** Of the attempts that failed since something arrived. */
+  #delay: { readonly reason: string; readonly sinceMs: number } | undefined;
 
   constructor(store: TargetedStore, parts: StoreTargetParts) {
     this.#store = store;
@@ -61,11 +66,16 @@ export class StoreTarget implements DownloadTarget {
 
   /** Why the last attempt failed, as long as nothing has arrived since. */
   get delayReason(): string | undefined {
-    return this.#delayReason;
+    return this.#delay?.reason;
   }
 
   get isWindow(): boolean {
     return this.#parts.room.isWindow;
+  }
+
+  /** What failed before counts no more. */
+  forgetDelay(): void {
+    this.#delay = undefined;
   }
 
   firstMissing(range: ByteRange): ByteRange | undefined {
@@ -109,7 +119,13 @@ export class StoreTarget implements DownloadTarget {
   }
 
   delayed(reason: string): void {
-    this.#delayReason = reason;
+    const { waiters, clock } = this.#parts;
+    const { version, readDeadlineMs } = this.#store;
+    const nowMs = clock.nowMs();
+    const sinceMs = this.#delay?.sinceMs ?? nowMs;
+    this.#delay = { reason, sinceMs };
+    // Between attempts it may wait for its turn behind others as long as these take: that is no failure.
+    if (nowMs - sinceMs >= readDeadlineMs) waiters.fills.fail(idleError(version, readDeadlineMs, reason));
   }
 
   partFailed(range: ByteRange, failure: PartFailure): void {
@@ -137,7 +153,7 @@ export class StoreTarget implements DownloadTarget {
   }
 
   #publish(range: ByteRange): void {
-    this.#delayReason = undefined;
+    this.#delay = undefined;
     this.#parts.room.arrived(range);
     this.#store.arrived(range);
   }

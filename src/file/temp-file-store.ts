@@ -22,7 +22,7 @@ import { ExpiredRanges } from './expired-ranges.js';
 import { waitAsReader } from './range-waiters.js';
 import type { RangeWaiter, RangeWaiters, SettleWait } from './range-waiters.js';
 import type { ChecksumResult } from './store-checksums.js';
-import type { StoreRead, TempFileStoreDeps, TempFileStoreOptions } from './store-deps.js';
+import type { StoreProgress, StoreRead, TempFileStoreDeps, TempFileStoreOptions } from './store-deps.js';
 import type { FilledStore } from './store-filling.js';
 import { assembleParts } from './store-parts.js';
 import type { StoreParts } from './store-parts.js';
@@ -34,22 +34,17 @@ import { closedError, corruptError, deadlineError, outcomeOf, refusalOf } from '
 import type { StoreOutcome, StoreState } from './store-state.js';
 import { StoreWaiters } from './store-waiters.js';
 
-export interface StoreProgress {
-  readonly contiguousBytes: number;
-  readonly arrivedBytes: number;
-}
-
 export class TempFileStore implements TargetedStore, FilledStore, FillableStore {
   readonly id: string;
   readonly version: ObjectVersion;
   readonly availability: Availability;
+  readonly readDeadlineMs: number;
   /** Settles once, never rejects. */
   readonly done: Promise<StoreOutcome>;
   /** Called when nobody else may be given this store: its version is gone, or its file is not to be used. */
   onUnusable: () => void = () => {};
   readonly #copy: LocalCopy;
   readonly #deps: TempFileStoreDeps;
-  readonly #readDeadlineMs: number;
   readonly #parts: StoreParts;
   readonly #createdMs: number;
   readonly #waiters = new StoreWaiters();
@@ -73,7 +68,7 @@ export class TempFileStore implements TargetedStore, FilledStore, FillableStore 
     this.#copy = copy;
     this.#deps = deps;
     this.#createdMs = deps.clock.nowMs();
-    this.#readDeadlineMs = readDeadlineMs;
+    this.readDeadlineMs = readDeadlineMs;
     this.#expired = new ExpiredRanges({ clock: deps.clock, availability: this.availability });
     this.#parts = assembleParts(this, copy, deps, this.#waiters);
     if (!this.availability.complete) return;
@@ -136,12 +131,13 @@ export class TempFileStore implements TargetedStore, FilledStore, FillableStore 
 
   // What fillWhole calls (FillableStore).
 
-  get delayReason(): string | undefined {
-    return this.#parts.target.delayReason;
+  get isFetchedElsewhere(): boolean {
+    return this.#copy.role === 'follower';
   }
 
   beginWhole(): boolean {
     if (this.#state.kind === 'filling' && !this.#parts.room.reserveWhole()) return false;
+    this.#parts.target.forgetDelay();
     this.fill('as prefetch');
     return true;
   }
@@ -208,7 +204,7 @@ export class TempFileStore implements TargetedStore, FilledStore, FillableStore 
   }
 
   deadlineError(range: ByteRange): ContentError {
-    return deadlineError(this.version, range, this.#readDeadlineMs, this.#parts.target.delayReason);
+    return deadlineError(this.version, range, this.readDeadlineMs, this.#parts.target.delayReason);
   }
 
   // What the filling calls (TargetedStore, FilledStore).
@@ -271,7 +267,7 @@ export class TempFileStore implements TargetedStore, FilledStore, FillableStore 
     trace.beginWait(range);
     const outcome = await waitAsReader((settle) => this.wait(range, settle, signals), {
       clock: this.#deps.clock,
-      deadlineMs: this.#readDeadlineMs,
+      deadlineMs: this.readDeadlineMs,
       deadlineError: () => this.deadlineError(range),
       signals,
     });

@@ -1,23 +1,23 @@
 /**
  * Has one store fetch all of its object and waits for it, as `warm` and `pin` do: at the priority of prefetch, so that
- * readers go first, and as long as it gets on at all.
+ * readers go first, and until the requests of this object have failed for the deadline of a read and brought nothing
+ * (StoreTarget). A file that only waits for its turn behind others is waited for.
  */
 import type { Clock } from '../runtime/clock.js';
 import { AbortedWait, untilAborted } from '../object-store/abort.js';
 import type { ObjectVersion } from '../object-store/object-store.js';
 import { Deferred } from '../runtime/deferred.js';
-import { ContentError } from './content.js';
 import type { FillOptions } from './content.js';
 import type { RangeWaiter, SettleWait, WaitOutcome } from './range-waiters.js';
-import { abortedError, noRoomError } from './store-state.js';
-import type { StoreProgress } from './temp-file-store.js';
+import { abortedError, idleError, noRoomError } from './store-state.js';
+import type { StoreProgress } from './store-deps.js';
 
 /** The store, as far as filling it looks at it. */
 export interface FillableStore {
   readonly version: ObjectVersion;
   readonly availability: { readonly arrivedBytes: number };
-  /** Why nothing came lately, as far as that is known. */
-  readonly delayReason: string | undefined;
+  /** By another daemon, which tells of what arrives, not of requests that fail. Else their failing ends the wait. */
+  readonly isFetchedElsewhere: boolean;
   /** Makes sure that all of it may lie in the cache, and fetches it. False: there is no room. */
   beginWhole(): boolean;
   /** Waits for all of it; settles at once when it is there, or cannot come. */
@@ -27,26 +27,29 @@ export interface FillableStore {
   compared(): Promise<void>;
 }
 
-/** @param idleMsMax gives up when nothing arrived for this long. @throws ContentError */
+/** @param idleMsMax gives up when nothing arrived for this long of what is fetched elsewhere. @throws ContentError */
 export async function fillWhole(
   store: FillableStore,
   { signal, onProgress }: FillOptions,
   clock: Clock,
   idleMsMax: number,
 ): Promise<void> {
-  const { key } = store.version;
   if (!store.beginWhole()) throw noRoomError(store.version);
   onProgress?.(store.availability.arrivedBytes);
   const settled = new Deferred<WaitOutcome>();
   const waiter = store.waitForWhole((outcome) => settled.resolve(outcome));
-  const giveUp = () => {
-    const reason = store.delayReason ?? 'no answer yet';
-    waiter.giveUp(new ContentError('deadline', `nothing of ${key} arrived for ${idleMsMax} ms (${reason})`));
-  };
-  let cancel = clock.after(idleMsMax, giveUp);
-  const endProgress = store.onProgress(({ arrivedBytes }) => {
+  let cancel = () => {};
+  const watch = () => {
     cancel();
-    cancel = clock.after(idleMsMax, giveUp);
+    cancel = clock.after(idleMsMax, () => {
+      if (store.isFetchedElsewhere)
+        waiter.giveUp(idleError(store.version, idleMsMax, 'another daemon fetches it'));
+      else watch();
+    });
+  };
+  watch();
+  const endProgress = store.onProgress(({ arrivedBytes }) => {
+    watch();
     onProgress?.(arrivedBytes);
   });
   const onAbort = () => waiter.giveUp(abortedError());

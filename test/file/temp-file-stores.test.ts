@@ -1,6 +1,6 @@
 /** Sharing, counting, keeping and evicting of stores; done-promise and progress of a single one. */
 import t from 'tap';
-import type { StoreProgress } from '../../src/file/temp-file-store.js';
+import type { StoreProgress } from '../../src/file/store-deps.js';
 import { Deferred } from '../../src/runtime/deferred.js';
 import { findPatternMismatch } from '../../src/runtime/pattern.js';
 import { MemoryFile } from '../support/memory-file.js';
