@@ -97,17 +97,13 @@ export interface LocalCopy {
   isAlone(): boolean;
   /** For a follower whose owner is gone. */
   takeOver(): TakeOver;
-  /**
-   * Nobody in this process uses the copy, its file or its memory any more. Idempotent.
-   * @param isTrustworthy what the availability says is in the file, and nothing else is worth keeping; default true. Else
-   *   the copy is `unverified` when it is next acquired.
-   */
-  release(isTrustworthy?: boolean): void;
+  /** This process has no more use for the copy, its file or its memory: what the availability says is believed. Idempotent. */
+  release(): void;
 }
 
 export interface CopySource {
   /** Never waits for the network, nor for other processes but for their short transactions. */
   acquire(version: ObjectVersion): LocalCopy;
-  /** Copies that were not released are, as not trustworthy, and nothing may be acquired any more. Idempotent. */
+  /** Copies that were not released are, and nothing may be acquired any more. Idempotent. */
   close(): void;
 }

@@ -30,7 +30,10 @@ export interface LocalFile {
    * @throws NodeJS.ErrnoException
    */
   borrow(): BorrowedFile;
-  /** Frees the disk space of `[start, end)`, which reads as zeros then. False where that cannot be done. @throws NodeJS.ErrnoException */
+  /**
+   * Frees the disk space of `[start, end)`, which reads as zeros then. False where that cannot be done.
+   * @throws NodeJS.ErrnoException
+   */
   punch(range: ByteRange): boolean;
   /** Gives the descriptor back when the last operation has ended: resolves then. Nothing may follow. Idempotent. */
   close(): Promise<void>;

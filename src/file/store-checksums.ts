@@ -3,8 +3,8 @@
  * what came of it in `result`, and by `onCorrupt` that the copy is not the object.
  *
  * Promises: all of it happens beside reading and filling, which wait for none of it. The server is asked once, when much
- * of the object has come, unless it told with the object's bytes. What the transports summed on the way (`buffer`) is used for the CRC of the whole; the rest of
- * it, and every other kind of checksum, is summed from the local file once that is complete.
+ * of the object has come, unless it told with the object's bytes. What the transports summed on the way is used for the
+ * CRC of the whole; the rest of it, and every other kind of checksum, is summed from the local file once that is complete.
  */
 import type { Logger } from '../observability/logger.js';
 import { isWholeCrc } from '../object-store/object-checksums.js';

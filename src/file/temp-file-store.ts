@@ -9,6 +9,7 @@
  * filling → complete | stale | failed | closed, and complete → failed when the copy is not the object; never back.
  */
 import type { LocalCopy } from '../cache/local-copy.js';
+import { assert } from '../runtime/assert.js';
 import { Deferred } from '../runtime/deferred.js';
 import type { ByteRange } from '../runtime/range.js';
 import type { ReadTrace } from '../observability/read-trace.js';
@@ -151,7 +152,10 @@ export class TempFileStore implements TargetedStore, FilledStore, FillableStore 
     if (this.#state.kind === 'corrupt') throw this.#state.error;
   }
 
-  /** Nobody has the object open: fetching and direct reads end. Resolves when nothing is written any more, and all is compared. */
+  /**
+   * Nobody has the object open: fetching and direct reads end. Resolves when nothing is written any more, and all is
+   * compared.
+   */
   async rest(): Promise<void> {
     this.#parts.filling.stop();
     this.#parts.storeFile.orphan();
@@ -298,7 +302,7 @@ export class TempFileStore implements TargetedStore, FilledStore, FillableStore 
 
   #compared(result: ChecksumResult): void {
     if (this.#state.kind !== 'complete' || this.#isChecked) return;
-    if (result === 'differs') return this.corrupted();
+    assert(result !== 'differs', 'a store whose copy differs is corrupt before it is told so');
     this.#isChecked = true;
     this.#copy.filled(result);
     this.#deps.cacheMetrics.filled(this.#deps.clock.nowMs() - this.#createdMs);

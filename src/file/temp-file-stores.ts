@@ -158,8 +158,9 @@ export class TempFileStores implements ContentSource {
   }
 
   /**
-   * Closes every store and gives the copies back, those in which something is still written after some seconds not: they
-   * are verified before they are used again. Reads end at once. Idempotent; never rejects.
+   * Closes every store and gives the copies back, those in which something is still written after some seconds not: the
+   * cache releases them. Publishing follows the write, so that no wrong byte comes of it. Reads end at once. Idempotent;
+   * never rejects.
    */
   close(): Promise<void> {
     this.#closed ??= this.#close();

@@ -92,7 +92,7 @@ for (const [what, probe] of [
   ['a load that was recognised', NO_PROBE],
   ['a model whose format was', TAIL_FIRST],
 ] as const) {
-  t.test(`${what}, read once through a window, is fetched once`, async (t) => {
+  t.test(`what is read once through a window is fetched once: ${what}`, async (t) => {
     const objects = new MemoryObjectStore({ chunkBytes: MIB });
     const { stores, copies } = createStores(objects, {
       cacheBytesMax: 100 * MIB,
