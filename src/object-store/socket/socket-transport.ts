@@ -119,10 +119,12 @@ export class SocketTransport {
   }
 
   #expectOn(lane: Lane, origin: Origin, count: number): void {
-    const { connectionsMax } = this.#options;
-    const open = Math.min(count + lane.underWay.size, connectionsMax);
-    this.#reserve(lane, open);
-    post(lane.worker, { kind: 'expect', origin, count: open - lane.underWay.size });
+    let free = this.#options.connectionsMax;
+    for (const { underWay } of this.#lanes) free -= underWay.size;
+    const ahead = Math.min(count, free);
+    if (ahead <= 0) return;
+    this.#reserve(lane, lane.underWay.size + ahead);
+    post(lane.worker, { kind: 'expect', origin, count: ahead });
   }
 
   /** `lane` is to have so many connections: what is too much then for all together, others close of their idle ones. */

@@ -52,3 +52,22 @@ t.test('the threads together keep no more connections than allowed', async (t) =
   await until(() => server.open <= 3);
   t.match(await fetch(SMALL), { kind: 'complete', right: true });
 });
+
+t.test('no connections are opened ahead while all that are allowed are in use', async (t) => {
+  let answer = () => {};
+  const held = new Promise<void>((resolve) => (answer = resolve));
+  const server = await useScriptedServer(t, async (request) => {
+    await held;
+    answerRightly(request);
+  });
+  const { transport, origin, fetch } = useTransport(t, server, { threads: 2, connectionsMax: 3 });
+  const fetched = Promise.all([fetch(LARGE), fetch(LARGE), fetch(LARGE)]);
+  await until(() => server.requests.length === 3);
+  transport.expect(origin, 8);
+  // The same thread takes it behind what was expected.
+  const small = fetch(SMALL);
+  await until(() => server.requests.length === 4);
+  t.equal(server.accepted, 4, 'what is fetched is fetched, and nothing beside it');
+  answer();
+  for (const one of [...(await fetched), await small]) t.match(one, { kind: 'complete', right: true });
+});
