@@ -1,6 +1,5 @@
 #include "file_mapping.h"
 
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -17,8 +16,6 @@ std::shared_ptr<FileMapping> FileMapping::map(int fd, uint64_t offset, size_t by
   if (::fstat(fd, &status) != 0) return failed(errno);
   const auto length = static_cast<uint64_t>(status.st_size);
   if (offset > length || bytes > length - offset) return failed(EINVAL);
-  while (::fallocate(fd, 0, static_cast<off_t>(offset), static_cast<off_t>(bytes)) != 0)
-    if (errno != EINTR) return failed(errno);
   void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, static_cast<off_t>(offset));
   if (memory == MAP_FAILED) return failed(errno);
   return std::shared_ptr<FileMapping>(new FileMapping(static_cast<uint8_t*>(memory), bytes));

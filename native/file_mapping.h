@@ -13,8 +13,8 @@ namespace sluice {
 class FileMapping {
  public:
   // [offset, offset + bytes) of the file, `offset` on a page boundary, bytes > 0. Null with `error` set to an errno: EINVAL
-  // when the range is not in the file. Its blocks are reserved first: a store into a hole of a full disk is SIGBUS. So is
-  // a look at what was cut off afterwards: whoever maps a file owns its length.
+  // when the range is not in the file. A store into a hole is SIGBUS when the disk is full, and so is a look at what was cut
+  // off afterwards: whoever maps a file has written all of it, and owns its length.
   static std::shared_ptr<FileMapping> map(int fd, uint64_t offset, size_t bytes, int& error);
   ~FileMapping();
   FileMapping(const FileMapping&) = delete;

@@ -48,9 +48,9 @@ export interface NativeAddon {
   lockFile(descriptor: number): boolean;
   /**
    * `[offset, offset + bytes)` of a file as memory that all who map it share, processes and threads; Atomics work on it.
-   * `offset` lies on a page boundary, the range in the file. Its blocks are reserved, so that a store needs none of a full
-   * disk: briefly waits for the disk. The file must keep its length while it is mapped: a look at what was cut off ends the
-   * process. Unmapped by `unmapFile`, when the buffer is collected, or with the thread. @throws errno error
+   * `offset` lies on a page boundary, the range in the file. All of the file must have been written, and it must keep its
+   * length while it is mapped: a store into a hole of a full disk, or a look at what was cut off, ends the process.
+   * Unmapped by `unmapFile`, when the buffer is collected, or with the thread. @throws errno error
    */
   mapFile(descriptor: number, offset: number, bytes: number): ArrayBuffer;
   /** Gives a mapping back: the buffer is detached, of no length any more. Files that were opened with it go on to use it. */

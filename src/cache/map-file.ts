@@ -65,7 +65,8 @@ export class MapFile implements CopyMemory {
     let parts: Parts | undefined;
     try {
       const layout = layoutFor(size);
-      files.resize(descriptor, layout.bytes);
+      // Its blocks are taken now, on any file system: a store into a hole of a full disk would end the process.
+      files.write(descriptor, new Uint8Array(layout.bytes));
       parts = takeMemory(descriptor, layout, deps);
       Availability.begin(parts.availability, size);
       BlockChecksums.begin(parts.checksums, size);
