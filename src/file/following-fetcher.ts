@@ -33,6 +33,8 @@ export interface FollowingFetcherDeps {
   readonly logger: Logger;
   readonly following: CopyFollowing;
   readonly createDownloader: (target: DownloadTarget) => Fetcher;
+  /** All of it cannot be had now; readers may get theirs. */
+  readonly unfilled: (error: ContentError) => void;
 }
 
 /**
@@ -137,6 +139,7 @@ export class FollowingFetcher implements Fetcher {
       advanced: () => this.#store.advancedElsewhere(),
       arrived: (range) => this.#arrived(range),
       failed: (range, code, message) => this.#failed(range, code, message),
+      unfilled: (code, message) => this.#unfilled(code, message),
       ended: (end, message) => this.#ended(end, message),
       lost: (reason) => this.#lost(reason),
       unresponsive: () => this.#fetchAlone('the owner does not answer'),
@@ -159,6 +162,11 @@ export class FollowingFetcher implements Fetcher {
       this.#target.partFailed(range, { kind: 'threw', error: new ContentError('no_space', message) });
     }
     // All else ends its store, which is told apart.
+  }
+
+  #unfilled(code: string, message: string): void {
+    if (code === 'denied') this.#fetchAlone(message);
+    else if (code === 'no_space') this.#deps.unfilled(new ContentError('no_space', message));
   }
 
   #ended(end: CopyEnd, message: string): void {

@@ -1,7 +1,5 @@
 /** A store that another daemon's readers use through its owner: what cache/peers/ asks of one, told by TempFileStores. */
 import type { PeerStore, PeerStoreListener } from '../cache/peers/peers.js';
-import type { ByteRange } from '../runtime/range.js';
-import type { ContentError } from './content.js';
 import type { RangeWaiter, SettleWait } from './range-waiters.js';
 import type { TempFileStore } from './temp-file-store.js';
 
@@ -23,22 +21,20 @@ export function openForPeer(
   });
   const wait = (name: string, begin: (settle: SettleWait) => RangeWaiter, settled: SettleWait) => {
     waiting.get(name)?.withdraw();
-    let isSettled = false;
+    waiting.delete(name);
     const waiter = begin((outcome) => {
-      isSettled = true;
       waiting.delete(name);
       settled(outcome);
     });
-    if (!isSettled) waiting.set(name, waiter);
+    if (waiter.isWaiting) waiting.set(name, waiter);
   };
-  const failed = (range: ByteRange, { code, message }: ContentError) => listener.failed(range, code, message);
   return {
     observe: (range) => store.observe(range),
     demand: (range) => {
       const begin = (settle: SettleWait) => store.wait(range, settle);
       wait(`${range.start}-${range.end}`, begin, (outcome) => {
         if (outcome.kind === 'arrived') listener.arrived(range);
-        else failed(range, outcome.error);
+        else listener.failed(range, outcome.error.code, outcome.error.message);
       });
     },
     fill: (kind) => {
@@ -48,7 +44,7 @@ export function openForPeer(
       const begin = (settle: SettleWait) => store.waitForWhole(settle);
       wait('whole', begin, (outcome) => {
         // Its arrival is the end of the copy, which is told apart.
-        if (outcome.kind === 'failed') failed({ start: 0, end: store.version.size }, outcome.error);
+        if (outcome.kind === 'failed') listener.unfilled(outcome.error.code, outcome.error.message);
       });
     },
     close: () => {

@@ -11,7 +11,7 @@ import type { DownloadTarget } from '../download/target.js';
 import type { ByteRange } from '../runtime/range.js';
 import type { LocalFile } from './sparse-file.js';
 import { FollowingFetcher } from './following-fetcher.js';
-import type { FollowingStore } from './following-fetcher.js';
+import type { FollowingFetcherDeps, FollowingStore } from './following-fetcher.js';
 import type { Fetcher, TempFileStoreDeps } from './store-deps.js';
 import { BlockVerifier } from './store-verification.js';
 
@@ -25,7 +25,8 @@ export interface FilledStore extends FollowingStore {
 export type StoreFillingDeps = Pick<
   TempFileStoreDeps,
   'createFetcher' | 'following' | 'verification' | 'cacheMetrics' | 'clock' | 'logger'
->;
+> &
+  Pick<FollowingFetcherDeps, 'unfilled'>;
 
 export class StoreFilling implements Fetcher {
   readonly #target: DownloadTarget;
@@ -119,8 +120,8 @@ function createFetcher(
   store: FollowingStore,
   target: DownloadTarget,
   copy: LocalCopy,
-  { createFetcher: createDownloader, following, clock, logger }: StoreFillingDeps,
+  { createFetcher: createDownloader, following, clock, logger, unfilled }: StoreFillingDeps,
 ): Fetcher {
   if (copy.role !== 'follower' || following === undefined) return createDownloader(target);
-  return new FollowingFetcher(store, target, copy, { clock, logger, following, createDownloader });
+  return new FollowingFetcher(store, target, copy, { clock, logger, following, createDownloader, unfilled });
 }

@@ -49,7 +49,10 @@ export function assembleParts(
   const storeFile: StoreFile = new StoreFile(version, file, { makeRoom });
   const told = (answer: ObjectChecksums) => checksums.told(answer);
   const target = new StoreTarget(store, { copy, storeFile, room, waiters, told, clock, logger });
-  const filling = new StoreFilling(store, target, copy, file, deps);
+  const filling = new StoreFilling(store, target, copy, file, {
+    ...deps,
+    unfilled: (error) => waiters.fills.fail(error),
+  });
   const resultBefore = copy.trust === 'unverified' ? undefined : copy.verdict;
   const blocks = copy.memory.checksums;
   const checksums: StoreChecksums = new StoreChecksums(

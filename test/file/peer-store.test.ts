@@ -34,6 +34,7 @@ function useFollowed(script: FaultScript = {}) {
     advanced: () => {},
     arrived: tell('arrived'),
     failed: tell('failed'),
+    unfilled: (code) => told.push(`unfilled ${code}`),
     ended: (end) => told.push(`ended ${end}`),
     gaveUp: () => told.push('gave up'),
   };
@@ -46,11 +47,11 @@ t.test('a fill that is denied is told of, as a demand is, and may be asked for a
   const store = follow();
   store?.fill('as prefetch');
   await settle();
-  t.same(told, ['failed 0-1024000 denied']);
+  t.same(told, ['unfilled denied']);
   store?.fill('as prefetch');
   store?.demand({ start: 0, end: KIB });
   await settle();
-  t.same(told.toSorted(), ['failed 0-1024 denied', 'failed 0-1024000 denied', 'failed 0-1024000 denied']);
+  t.same(told.toSorted(), ['failed 0-1024 denied', 'unfilled denied', 'unfilled denied']);
   store?.close();
 });
 

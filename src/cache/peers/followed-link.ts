@@ -107,6 +107,8 @@ export class FollowedLink implements CopyLink {
         return this.#listener.arrived(message.range);
       case 'failed':
         return this.#listener.failed(message.range, message.code, message.message);
+      case 'unfilled':
+        return this.#listener.unfilled(message.code, message.message);
       case 'ended':
         this.#end();
         return this.#listener.ended(message.end, message.message);

@@ -42,6 +42,7 @@ export type OwnerMessage =
       readonly code: string;
       readonly message: string;
     }
+  | { readonly kind: 'unfilled'; readonly link: number; readonly code: string; readonly message: string }
   | { readonly kind: 'ended'; readonly link: number; readonly end: CopyEnd; readonly message: string }
   /** Not filled here, or not any more. */
   | { readonly kind: 'refused'; readonly link: number; readonly reason: string };
@@ -89,8 +90,9 @@ export function parseOwnerMessage(line: string): OwnerMessage | undefined {
   if (kind === 'arrived') return range && { kind, link, range };
   if (typeof message !== 'string') return undefined;
   if (kind === 'ended') return isCopyEnd(end) ? { kind, link, end, message } : undefined;
-  if (kind !== 'failed' || range === undefined || typeof code !== 'string') return undefined;
-  return { kind, link, range, code, message };
+  if (typeof code !== 'string') return undefined;
+  if (kind === 'unfilled') return { kind, link, code, message };
+  return kind === 'failed' && range !== undefined ? { kind, link, range, code, message } : undefined;
 }
 
 type Fields = Readonly<Record<string, unknown>>;

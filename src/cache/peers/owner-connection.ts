@@ -126,6 +126,7 @@ export class OwnerConnection {
       case 'advanced':
       case 'arrived':
       case 'failed':
+      case 'unfilled':
       case 'ended':
       case 'refused':
         // Of a link that was closed here: that is on its way to the owner.

@@ -193,6 +193,10 @@ class ServedLink implements PeerStoreListener {
     this.#answer({ kind: 'failed', link: this.id, range, code, message: shortText(message) });
   }
 
+  unfilled(code: string, message: string): void {
+    this.#answer({ kind: 'unfilled', link: this.id, code, message: shortText(message) });
+  }
+
   ended(end: CopyEnd, message: string): void {
     this.#end ??= { kind: 'ended', link: this.id, end, message: shortText(message) };
     this.#tell();

@@ -21,7 +21,7 @@ export interface PeerStore {
   observe(range: ByteRange): void;
   /** A reader waits for `range`. Answered by `arrived` when its bytes are there, also when they were before. */
   demand(range: ByteRange): void;
-  /** All of it is wanted. `failed` with the whole range, when it was to come as prefetch and cannot be had now. */
+  /** All of it is wanted. Answered by `unfilled`, when it was to come as prefetch and cannot be had now. */
   fill(kind: CopyFill): void;
   /** Idempotent; the listener is not called any more. */
   close(): void;
@@ -49,6 +49,8 @@ export interface PeerStoreListener {
   arrived(range: ByteRange): void;
   /** `range` cannot be had now. `code` is the store layer's own, and means there what it meant here. */
   failed(range: ByteRange, code: string, message: string): void;
+  /** All of it cannot be had now: readers may get theirs still. `code` as of `failed`. */
+  unfilled(code: string, message: string): void;
   /** The last call. */
   ended(end: CopyEnd, message: string): void;
   /** This process does not fill the copy any more, though that has not ended. The last call. */

@@ -51,6 +51,7 @@ const ownerMessage: fc.Arbitrary<OwnerMessage> = fc.oneof(
   fc.record({ kind: fc.constant('advanced' as const), link }),
   fc.record({ kind: fc.constant('arrived' as const), link, range }),
   fc.record({ kind: fc.constant('failed' as const), link, range, code: text, message: text }),
+  fc.record({ kind: fc.constant('unfilled' as const), link, code: text, message: text }),
   fc.record({ kind: fc.constant('ended' as const), link, end, message: text }),
   fc.record({ kind: fc.constant('refused' as const), link, reason: text }),
 );
@@ -99,6 +100,7 @@ t.test('what is no such message is undefined, never an exception', async (t) => 
     '{"kind":"ended","link":1,"end":"well","message":""}',
     '{"kind":"refused","link":1}',
     '{"kind":"failed","link":1,"range":{"start":0,"end":1},"code":"denied"}',
+    '{"kind":"unfilled","link":1,"message":""}',
     '{"kind":"heard"}',
     '{"kind":"open","link":1}',
   ]) {

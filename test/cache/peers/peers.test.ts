@@ -27,6 +27,8 @@ t.test('what readers want reaches the owner, and what comes of it the follower',
   });
   link.fill('as prefetch');
   t.ok(await eventually(() => copy?.fills[0] === 'as prefetch'));
+  copy?.listener.unfilled('no_space', 'too large');
+  t.same(await heard.nextOf('unfilled'), { kind: 'unfilled', code: 'no_space', message: 'too large' });
   copy?.listener.ended('complete', 'all is there');
   t.same(await heard.nextOf('ended'), { kind: 'ended', end: 'complete', message: 'all is there' });
   t.equal(copy?.isOpen, false, 'the end of a copy closes it');

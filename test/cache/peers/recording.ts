@@ -78,6 +78,7 @@ export type Heard =
   | { readonly kind: 'advanced' | 'unresponsive' }
   | { readonly kind: 'arrived'; readonly range: ByteRange }
   | { readonly kind: 'failed'; readonly range: ByteRange; readonly code: string; readonly message: string }
+  | { readonly kind: 'unfilled'; readonly code: string; readonly message: string }
   | { readonly kind: 'ended'; readonly end: string; readonly message: string }
   | { readonly kind: 'lost'; readonly reason: string };
 
@@ -97,6 +98,10 @@ export class RecordingListener implements CopyLinkListener {
 
   failed(range: ByteRange, code: string, message: string): void {
     this.#hear({ kind: 'failed', range, code, message });
+  }
+
+  unfilled(code: string, message: string): void {
+    this.#hear({ kind: 'unfilled', code, message });
   }
 
   ended(end: string, message: string): void {
