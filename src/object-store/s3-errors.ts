@@ -10,6 +10,7 @@ import { ObjectStoreError } from './errors.js';
 import type { ObjectStoreErrorCode, ObjectStoreErrorFacts } from './errors.js';
 import { ProxyRefusedError } from './network.js';
 import { NonsenseError } from './part-response.js';
+import { retryAfterMs } from './retry-after.js';
 import { CredentialsError } from './sdk-client.js';
 
 /** The call that failed, as far as it is known on this side. */
@@ -140,13 +141,6 @@ function codeOf(serverCode: string, httpStatus: number): ObjectStoreErrorCode {
   if (httpStatus < 400) return 'wrong_region';
   if (httpStatus === 401 || httpStatus === 403) return 'access_denied';
   return httpStatus === 412 ? 'precondition_failed' : 'invalid_request';
-}
-
-/** Seconds or an HTTP date. */
-export function retryAfterMs(header: string | undefined, clock: Clock): number | undefined {
-  if (header === undefined) return undefined;
-  const delayMs = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - clock.wallTimeMs();
-  return Number.isFinite(delayMs) ? Math.max(0, delayMs) : undefined;
 }
 
 function build(code: ObjectStoreErrorCode, facts: FailedCall, cause?: Error): ObjectStoreError {

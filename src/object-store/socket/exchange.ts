@@ -15,6 +15,7 @@ import type { AttachedMemory } from '../../runtime/shared-memory.js';
 import { checksumAnswerOf, isWholeCrc, objectChecksumsOf } from '../object-checksums.js';
 import type { ObjectChecksums } from '../object-checksums.js';
 import { judgeResponse, quoted } from '../part-response.js';
+import { retryAfterMs } from '../retry-after.js';
 import type { Connection, ConnectionUser } from './connection.js';
 import type { ConnectionPool } from './connection-pool.js';
 import type { FetchMessage, WorkerOutcome } from './messages.js';
@@ -159,13 +160,16 @@ export class Exchange implements ConnectionUser {
     this.#deps.onTold(this, told);
   }
 
-  #answer({ status, retryAfterMs }: ResponseHead): void {
+  #answer({ status, headers }: ResponseHead): void {
     switch (status) {
       case 412:
         return this.#finish({ kind: 'changed' });
       case 429:
       case 503:
-        return this.#finish({ kind: 'throttled', retryAfterMs });
+        return this.#finish({
+          kind: 'throttled',
+          retryAfterMs: retryAfterMs(headers.get('retry-after'), this.#deps.clock),
+        });
       case 500:
       case 502:
       case 504:

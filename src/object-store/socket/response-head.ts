@@ -16,8 +16,6 @@ export interface ResponseHead {
   readonly keepAlive: boolean;
   /** For how long an idle connection stays open, as the server says. */
   readonly keepAliveMs: number | undefined;
-  /** Seconds; the other form, a date, is not used by S3 servers. */
-  readonly retryAfterMs: number | undefined;
   /** All of them, by their names in lower case; the first of those that came more than once. */
   readonly headers: ReadonlyMap<string, string>;
 }
@@ -104,7 +102,6 @@ function parseHead(text: string): ResponseHead | string {
       headers.has('transfer-encoding') || (headers.get('content-encoding') ?? 'identity') !== 'identity',
     keepAlive: staysOpen(status[1] === '1', headers.get('connection')),
     keepAliveMs: secondsMs(/\btimeout=(\d{1,9})\b/i.exec(headers.get('keep-alive') ?? '')?.[1]),
-    retryAfterMs: secondsMs(headers.get('retry-after')),
     headers,
   };
 }

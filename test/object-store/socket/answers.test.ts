@@ -6,6 +6,7 @@ import { answerRightly, SIZE, until, useTransport } from './transport-rig.js';
 const ANSWERS: readonly (readonly [title: string, head: string, body: string, expected: object])[] = [
   ['a failed precondition', 'HTTP/1.1 412 Precondition Failed\r\nContent-Length: 5', '<xml>', { kind: 'changed' }],
   ['a server that is busy', 'HTTP/1.1 503 Slow Down\r\nRetry-After: 7\r\nContent-Length: 5', '<xml>', { kind: 'throttled', outcome: { retryAfterMs: 7000 } }],
+  ['a proxy that is busy until a date', 'HTTP/1.1 503 Busy\r\nRetry-After: Sat, 01 Jan 2000 00:00:00 GMT\r\nContent-Length: 5', '<xml>', { kind: 'throttled', outcome: { retryAfterMs: 0 } }],
   ['an internal error', 'HTTP/1.1 500 Internal Server Error\r\nContent-Length: 5', '<xml>', { kind: 'broken' }],
   ['a refusal', 'HTTP/1.1 403 Forbidden\r\nContent-Length: 5', '<xml>', { kind: 'unusual', outcome: { status: 403 } }],
   ['a key that is not there', 'HTTP/1.1 404 Not Found\r\nContent-Length: 5', '<xml>', { kind: 'unusual', outcome: { status: 404 } }],
