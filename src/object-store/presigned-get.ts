@@ -5,6 +5,9 @@
  * such requests out.
  */
 
+import { assert } from '../runtime/assert.js';
+import type { ObjectVersion } from './object-store.js';
+
 /** Where to connect to. */
 export interface Origin {
   readonly protocol: 'http:' | 'https:';
@@ -94,6 +97,9 @@ export interface UnsignedGet {
   readonly session: Identity | undefined;
 }
 
+/** No object's. */
+export const TEMPLATE_KEY = 'key';
+
 /** Zero is no valid lifetime; credentials may have less than that left. */
 const EXPIRES_SECONDS_MIN = 1;
 
@@ -120,6 +126,22 @@ export function unsignedOf(request: unknown, context: SdkSigningContext): Unsign
     authScheme: context.endpointV2?.properties?.authSchemes?.[0],
     session: context.s3ExpressIdentity,
   };
+}
+
+/** The GET of `version`, made from that of `TEMPLATE_KEY`: their requests differ in nothing else. */
+export function getOf(
+  template: UnsignedGet,
+  { key, versionId }: Pick<ObjectVersion, 'key' | 'versionId'>,
+): UnsignedGet {
+  const { path, query } = template.request;
+  assert(path.endsWith(`/${TEMPLATE_KEY}`), 'the path of a request ends with its key');
+  const folder = path.slice(0, -TEMPLATE_KEY.length);
+  const request = {
+    ...template.request,
+    path: folder + key.split('/').map(uriEncode).join('/'),
+    query: versionId === undefined ? query : { ...query, versionId },
+  };
+  return { ...template, request };
 }
 
 /**

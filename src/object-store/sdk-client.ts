@@ -20,7 +20,7 @@ import type { NetworkHandler } from './network.js';
 import type { ByteRange, ListPage, ListRequest, ObjectInfo, ObjectVersion } from './object-store.js';
 import { NonsenseError, quoted } from './part-response.js';
 import type { PartResponseHead } from './part-response.js';
-import { presign, signedRequestOf, unsignedOf } from './presigned-get.js';
+import { getOf, presign, signedRequestOf, TEMPLATE_KEY, unsignedOf } from './presigned-get.js';
 import type { PresignedGet, SdkSigningContext, UnsignedGet } from './presigned-get.js';
 import { objectChecksumsOf } from './object-checksums.js';
 import type { ObjectChecksums } from './object-checksums.js';
@@ -105,6 +105,8 @@ export class SdkClient {
   /** Goes with requests for an object. */
   readonly #encryption: { readonly SSECustomerAlgorithm?: 'AES256'; readonly SSECustomerKey?: string };
   readonly #anonymous: boolean;
+  /** A GET before it is signed, from which those of other objects are made. */
+  #template: UnsignedGet | undefined;
 
   constructor(options: SdkClientOptions) {
     this.region = options.region;
@@ -212,14 +214,17 @@ export class SdkClient {
    * time. Sends nothing, but for what credentials and sessions take.
    */
   async presignGet(version: ObjectVersion, nowMs: number, lifetimeMsMax: number): Promise<PresignedGet> {
-    const unsigned = await this.#unsignedGet(version);
+    const template = this.#template ?? (await this.#unsignedGet());
+    // What it was made with besides ends sooner than this client.
+    if (template.session === undefined) this.#template = template;
+    const unsigned = getOf(template, version);
     if (this.#anonymous) return { request: signedRequestOf(unsigned.request), expiresMs: Infinity };
     return presign(unsigned, this.#client.config, nowMs, lifetimeMsMax);
   }
 
-  /** Lets the SDK make the request, and ends its work where it would sign. */
-  async #unsignedGet({ key, versionId }: ObjectVersion): Promise<UnsignedGet> {
-    const input = { ...this.#bucket, ...this.#encryption, Key: key, VersionId: versionId };
+  /** Lets the SDK make the request, and ends its work where it would sign. That takes longer than the signature. */
+  async #unsignedGet(): Promise<UnsignedGet> {
+    const input = { ...this.#bucket, ...this.#encryption, Key: TEMPLATE_KEY };
     const command = new GetObjectCommand(input);
     let unsigned: UnsignedGet | undefined;
     command.middlewareStack.addRelativeTo(
