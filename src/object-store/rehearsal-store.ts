@@ -95,7 +95,7 @@ export class RehearsalStore implements ObjectStore {
   }
 }
 
-/** Answers requests for ranges of an object with zeros. */
+/** Answers requests for an object, or ranges of it, with zeros. */
 class Listener {
   readonly port: number;
   readonly #server: Server;
@@ -134,27 +134,28 @@ function answerRequests(socket: Socket): void {
     if (!text.endsWith(END_OF_HEAD)) return;
     const [, first, last] = RANGE.exec(text) ?? [];
     text = '';
-    const bytes = Number(last) - Number(first) + 1;
+    const bytes = first === undefined ? OBJECT_BYTES : Number(last) - Number(first) + 1;
     if (!(bytes > 0 && bytes <= OBJECT_BYTES)) {
       socket.destroy();
       return;
     }
-    socket.write(answerHead(`bytes ${first}-${last}/${OBJECT_BYTES}`, bytes), 'latin1');
+    const range = first === undefined ? undefined : `bytes ${first}-${last}/${OBJECT_BYTES}`;
+    socket.write(answerHead(range, bytes), 'latin1');
     socket.write(Buffer.alloc(bytes));
   });
 }
 
 /** With as many headers as S3 sends. */
-function answerHead(contentRange: string, contentLength: number): string {
+function answerHead(contentRange: string | undefined, contentLength: number): string {
   const lines = [
-    'HTTP/1.1 206 Partial Content',
+    contentRange === undefined ? 'HTTP/1.1 200 OK' : 'HTTP/1.1 206 Partial Content',
     'x-amz-id-2: rehearsal',
     'x-amz-request-id: rehearsal',
     'Date: Thu, 01 Jan 1970 00:00:00 GMT',
     'Last-Modified: Thu, 01 Jan 1970 00:00:00 GMT',
     `ETag: ${ETAG}`,
     'Accept-Ranges: bytes',
-    `Content-Range: ${contentRange}`,
+    ...(contentRange === undefined ? [] : [`Content-Range: ${contentRange}`]),
     'Content-Type: application/octet-stream',
     `Content-Length: ${contentLength}`,
     'Server: rehearsal',
