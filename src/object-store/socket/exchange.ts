@@ -38,6 +38,8 @@ export interface ExchangeDeps {
 
 /** What is left of a body that was cut, or of an error's: read to its end if so short, for the connection's sake. */
 const DISCARD_BYTES_MAX = 256 * 1024;
+/** Of a part, so much is published before more is written: somebody may wait for just that. */
+const FIRST_PIECE_BYTES = 64 * 1024;
 
 export class Exchange implements ConnectionUser {
   readonly id: number;
@@ -186,17 +188,24 @@ export class Exchange implements ConnectionUser {
   #take(bytes: Uint8Array, from: number, to: number): void {
     const length = Math.min(to - from, this.#end - this.position);
     this.#bodyLeft -= to - from;
+    const isFirst = this.position === this.#message.range.start;
     try {
-      this.#write(bytes, from, length);
-      // Before publishing: who finds the file complete finds its blocks summed.
-      this.#summer.update(bytes, from, from + length);
+      const first = isFirst ? Math.min(length, FIRST_PIECE_BYTES) : 0;
+      if (first > 0) this.#store(bytes, from, first);
+      if (first < length) this.#store(bytes, from + first, length - first);
     } catch (error) {
       const { message, code } = asError(error) as NodeJS.ErrnoException;
       return this.#finish({ kind: 'local', message, code });
     }
-    this.#publish();
     if (this.position === this.#end) this.#finish({ kind: 'complete' });
     else this.#deps.onAdvanced(this);
+  }
+
+  #store(bytes: Uint8Array, from: number, length: number): void {
+    this.#write(bytes, from, length);
+    // Before publishing: who finds the file complete finds its blocks summed.
+    this.#summer.update(bytes, from, from + length);
+    this.#publish();
   }
 
   #write(bytes: Uint8Array, from: number, length: number): void {
