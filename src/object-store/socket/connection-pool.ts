@@ -29,7 +29,7 @@ export class ConnectionPool {
   readonly #clock: Clock;
   readonly #options: ConnectionPoolOptions;
   readonly #buffer = new Uint8Array(READ_BYTES_MAX);
-  /** By origin, the one that was used last at the end. */
+  /** By origin; the one that was used last at the end, those that may still be opening at the beginning. */
   readonly #idle = new Map<string, Idle[]>();
   readonly #all = new Set<Connection>();
 
@@ -90,7 +90,7 @@ export class ConnectionPool {
     const idle = this.#idle.get(keyOf(origin))?.length ?? 0;
     const free = this.#options.connectionsMax - this.#all.size;
     for (let missing = Math.min(count - idle, free); missing > 0; missing -= 1) {
-      this.#keep(origin, this.open(origin), undefined);
+      this.#keep(origin, this.open(origin), undefined, 'opening');
     }
   }
 
@@ -108,7 +108,12 @@ export class ConnectionPool {
     for (const connection of this.#all) connection.destroy(new Error('the transport is closed'));
   }
 
-  #keep(origin: Origin, connection: Connection, keepAliveMs: number | undefined): void {
+  #keep(
+    origin: Origin,
+    connection: Connection,
+    keepAliveMs: number | undefined,
+    state: 'opening' | 'open' = 'open',
+  ): void {
     const allowedMs = Math.max(0, (keepAliveMs ?? Infinity) - KEEP_ALIVE_MARGIN_MS);
     const timeoutMs = Math.min(this.#options.idleTimeoutMs, allowedMs);
     const cancelTimeout = this.#clock.after(timeoutMs, () =>
@@ -116,7 +121,8 @@ export class ConnectionPool {
     );
     const key = keyOf(origin);
     const idle = this.#idle.get(key) ?? [];
-    idle.push({ connection, cancelTimeout });
+    if (state === 'open') idle.push({ connection, cancelTimeout });
+    else idle.unshift({ connection, cancelTimeout });
     this.#idle.set(key, idle);
   }
 

@@ -54,7 +54,7 @@ interface Lane {
 const WORKER = new URL('./worker.js', import.meta.url);
 /** What somebody waits for is rarely more at once: such parts have a thread of their own, where there are several. */
 const SMALL_PART_BYTES = 1024 * 1024;
-/** Connections for small parts that are opened ahead of a load. */
+/** Connections for small parts that are kept ready beside those of a load. */
 const SMALL_PARTS_EXPECTED = 2;
 /** A thread fails by a bug alone; the next one may meet it again. */
 const CRASHES_MAX = 3;
@@ -144,14 +144,20 @@ export class SocketTransport {
   }
 
   #begin(
-    { worker, underWay }: Lane,
+    lane: Lane,
     { request, version, range, place, options }: SocketFetch,
     resolve: (outcome: SocketOutcome) => void,
     reject: (error: Error) => void,
   ): void {
     this.#idLast += 1;
     const id = this.#idLast;
-    const onAbort = () => post(worker, { kind: 'abort', id });
+    const { worker, underWay } = lane;
+    const onAbort = () => {
+      post(worker, { kind: 'abort', id });
+      // It takes its connection with it, which whoever looks into one file after another would miss.
+      if (lane === this.#lanes[0] && !this.#closed)
+        this.#expectOn(lane, request.origin, SMALL_PARTS_EXPECTED);
+    };
     underWay.set(id, {
       place,
       ended: (outcome) => {

@@ -71,3 +71,25 @@ t.test('no connections are opened ahead while all that are allowed are in use', 
   answer();
   for (const one of [...(await fetched), await small]) t.match(one, { kind: 'complete', right: true });
 });
+
+t.test(
+  'the connection that an aborted fetch took with it is replaced, and one that is ready goes first',
+  async (t) => {
+    const server = await useScriptedServer(t, (request) => {
+      if (request.index > 0) answerRightly(request);
+    });
+    const { transport, origin, fetch } = useTransport(t, server, { threads: 1 });
+    transport.expect(origin, 2);
+    await until(() => server.open === 2);
+    const aborter = new AbortController();
+    const aborted = fetch({ ...SMALL, signal: aborter.signal });
+    await until(() => server.requests.length === 1);
+    aborter.abort();
+    t.match(await aborted, { kind: 'aborted' });
+    await until(() => server.accepted === 3 && server.open === 2);
+    t.match(await fetch(SMALL), { kind: 'complete', right: true });
+    const [first, second] = server.requests.map(({ connection }) => connection);
+    t.same([first, second].toSorted(), [0, 1], 'not the one that may still be opening');
+    t.equal(server.accepted, 3);
+  },
+);
