@@ -26,14 +26,12 @@ import { ReadTracer } from './observability/read-trace.js';
 import { STATUS_SCHEMA } from './observability/status-report.js';
 import type { StatusReport } from './observability/status-report.js';
 import type { Clock } from './runtime/clock.js';
-import { engineCache, openCache } from './open-engine.js';
+import { engineCache, openCache, READY_CONNECTIONS } from './open-engine.js';
 import { Rehearsal } from './rehearsal.js';
 import { parseRequest } from './requests/parse.js';
 import { serveRequest } from './requests/serve.js';
 import { sluiceVersion } from './runtime/version.js';
 
-/** Opened before anybody asks: for the first bytes of a file, and of the one that it refers to. */
-const READY_CONNECTIONS = 2;
 /** Stores that one status report lists. */
 const STATUS_STORES_MAX = 1000;
 
@@ -70,8 +68,10 @@ export async function mountBucket(config: MountConfig, deps: MountDeps): Promise
     await layers.engine.listen();
     // What is wrong on this machine is said before anybody waits for the network.
     await layers.session.prepare();
-    await objectStore.check(config.prefix, deps.signal);
+    const checked = objectStore.check(config.prefix, deps.signal);
+    // Beside it: a lookup needs two connections.
     layers.filesystem.foresee();
+    await checked;
     objectStore.expectFetches(READY_CONNECTIONS);
     await layers.session.mount();
     // Not before: it would keep the kernel's first request waiting.

@@ -15,6 +15,9 @@ import { TransferMetrics } from './observability/metrics.js';
 import { ReadTracer } from './observability/read-trace.js';
 import type { Clock } from './runtime/clock.js';
 
+/** As many fetches as an engine is ready for before the first is asked for: two parts of one object, or of two. */
+export const READY_CONNECTIONS = 2;
+
 export interface OpenDeps {
   readonly clock: Clock;
   readonly logger: Logger;
@@ -76,6 +79,8 @@ export async function openEngine(
     const engine = buildEngine(config, ground);
     opened.push(engine);
     await engine.listen();
+    // Threads and connections take longer to be ready than the bucket takes to answer.
+    objectStore.expectFetches(READY_CONNECTIONS);
     await objectStore.check(config.prefix, signal);
     return { objectStore, cache, stores: engine.stores, close };
   } catch (error) {
