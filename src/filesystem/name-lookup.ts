@@ -29,7 +29,7 @@ export interface NameLookupOptions {
   readonly absentMax: number;
 }
 
-/** As many as there are connections for control calls at most, less the one that lists the root. */
+/** Below the root, those next to it first: as many as there are connections for control calls at most, less one. */
 const FORESEEN_DIRECTORIES_MAX = 7;
 /** Of one directory: a page of this size is taken in within a few ms. */
 const FORESEEN_NAMES_MAX = 100;
@@ -66,15 +66,19 @@ export class NameLookup {
 
   /**
    * Learns what the first lookups of a mount are likely to ask for: names in the root and in the first directories
-   * there. They answer for some seconds only, and only for what is there. It also opens the connections for lookups,
-   * and runs the code for the first time, each of which would cost the first lookup a round trip. Never rejects.
+   * below it, level by level. They answer for some seconds only, and only for what is there. It also opens the
+   * connections for lookups, and runs the code for the first time, each of which would cost the first lookup a round
+   * trip. Never rejects.
    */
   async foresee(): Promise<void> {
     try {
-      const directories = await this.#foreseeDirectory('');
-      await Promise.all(
-        directories.slice(0, FORESEEN_DIRECTORIES_MAX).map((path) => this.#foreseeDirectory(path)),
-      );
+      let directories = await this.#foreseeDirectory('');
+      for (let left = FORESEEN_DIRECTORIES_MAX; left > 0 && directories.length > 0;) {
+        const chosen = directories.slice(0, left);
+        left -= chosen.length;
+        const below = await Promise.all(chosen.map((path) => this.#foreseeDirectory(path)));
+        directories = below.flat();
+      }
     } catch {
       // Nobody waits for it: the next lookup meets what is wrong.
     }

@@ -99,8 +99,8 @@ t.test('what lies at the top is foreseen for some seconds, so that first lookups
   for (const key of ['p/a', 'p/models/x.bin', 'p/z/y/x']) rig.objects.put(key, 'x');
   rig.filesystem.foresee();
   await settle();
-  t.same(rig.takeRequests(), ['list p/', 'list p/models/', 'list p/z/']);
-  for (const path of ['a', 'models', 'models/x.bin', 'z', 'z/y']) {
+  t.same(rig.takeRequests(), ['list p/', 'list p/models/', 'list p/z/', 'list p/z/y/']);
+  for (const path of ['a', 'models', 'models/x.bin', 'z', 'z/y', 'z/y/x']) {
     const { validMs } = await rig.find(path);
     t.equal(validMs, 5000, path);
   }

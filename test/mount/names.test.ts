@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { onEachDriver } from '../support/drivers.js';
 import { BUCKET, startWorld } from '../support/mount-harness.js';
-import { run } from '../support/processes.js';
+import { eventually, run } from '../support/processes.js';
 
 /** Names of a directory as bytes, sorted as they are. */
 async function names(directory: string): Promise<string[]> {
@@ -123,3 +123,19 @@ onEachDriver(
     t.comment(`daemon memory with 60,000 names known: ${Math.round(memory.residentBytes / 2 ** 20)} MiB`);
   },
 );
+
+onEachDriver('a mount that is ready has the connections that its first lookups need', async (t, driver) => {
+  const { server, mount } = await startWorld(t, { driver });
+  for (let at = 0; at < 120; at++) await server.putObject(BUCKET, `d/${String(at).padStart(3, '0')}`, 'x');
+  const listed = () => server.counters.snapshot().operations['ListObjectsV2']?.requests ?? 0;
+  const { mountpoint } = await mount();
+  t.ok(await eventually(() => listed() === 3), 'whether the bucket is there, what is in it, and in d');
+  // For a lookup, and for parts of objects.
+  const ready = 2 + 2;
+  t.ok(await eventually(() => server.counters.snapshot().connections === ready));
+  // Beyond the hundred names of a directory that are foreseen.
+  t.equal((await run('stat', [join(mountpoint, 'd/110')])).code, 0);
+  const { operations, connections } = server.counters.snapshot();
+  t.match(operations, { ListObjectsV2: { requests: 4 }, HeadObject: { requests: 1 } });
+  t.equal(connections, ready, 'none was opened for it');
+});
