@@ -1,5 +1,5 @@
 /** The lines that progress.ts draws: pure. */
-import { formatBytes, formatDuration } from '../runtime/units.js';
+import { formatBytes, formatCount, formatDuration } from '../runtime/units.js';
 import { printable } from './output.js';
 import type { ProgressView, RunningFile } from './progress.js';
 
@@ -32,7 +32,10 @@ export function picture(
 /** `12 of 100 files  1.20 GiB of 4.00 GiB (30%)  120 MiB/s  24.1 s left` */
 export function overallLine(view: ProgressView, bytesPerSecond: number): string {
   const { filesDone, filesTotal, bytesDone, bytesTotal } = view;
-  const files = filesTotal === undefined ? `${filesDone} files` : `${filesDone} of ${filesTotal} files`;
+  const files =
+    filesTotal === undefined
+      ? formatCount(filesDone, 'file')
+      : `${filesDone} of ${formatCount(filesTotal, 'file')}`;
   const bytes =
     bytesTotal === undefined
       ? formatBytes(bytesDone)

@@ -1,6 +1,6 @@
 /** One mount's StatusReport as lines for people: pure, so that its look is tested without a mount. */
 import type { DriverStatus, ReadStatus, StatusReport, StoreStatus } from '../observability/status-report.js';
-import { formatBytes, formatDuration } from '../runtime/units.js';
+import { formatBytes, formatCount, formatDuration } from '../runtime/units.js';
 import { printable } from './output.js';
 
 /** A screenful; --json has all. */
@@ -14,16 +14,16 @@ export function statusLines(report: StatusReport): string[] {
 
 function summary({ driver, rates, totals, cache, memory, filesystem, ...report }: StatusReport): string[] {
   const hidden =
-    filesystem.keysHidden === 0 ? '' : `, ${count(filesystem.keysHidden, 'key')} without a file name`;
+    filesystem.keysHidden === 0 ? '' : `, ${formatCount(filesystem.keysHidden, 'key')} without a file name`;
   return [
     `${report.source} on ${report.mountpoint}`,
     `  daemon   pid ${report.pid}, up ${formatDuration(report.uptimeMs)}, version ${report.version}, memory ${formatBytes(memory.residentBytes)}`,
     `  driver   ${driverLine(driver)}`,
     `  server   ${report.endpoint}`,
     `  now      ${formatBytes(rates.bytesReadPerSecond)}/s read, ${formatBytes(rates.bytesFetchedPerSecond)}/s fetched (last 10 s)`,
-    `  so far   ${formatBytes(totals.bytesRead)} in ${count(totals.reads, 'read')} (${totals.readErrors} failed), ${formatBytes(totals.bytesFetched)} fetched in ${count(totals.partRequests, 'request')} (${totals.partRetries} tried again), ${totals.controlRequests} listings and lookups`,
-    `  files    ${count(filesystem.nodes, 'name')} known, ${filesystem.handles} open${hidden}`,
-    `  cache    ${formatBytes(cache.bytes)} of ${formatBytes(cache.bytesMax)} in ${cache.directory} (${count(cache.storesOpen, 'object')} open, ${cache.storesIdle} idle)`,
+    `  so far   ${formatBytes(totals.bytesRead)} in ${formatCount(totals.reads, 'read')} (${totals.readErrors} failed), ${formatBytes(totals.bytesFetched)} fetched in ${formatCount(totals.partRequests, 'request')} (${totals.partRetries} tried again), ${totals.controlRequests} listings and lookups`,
+    `  files    ${formatCount(filesystem.nodes, 'name')} known, ${filesystem.handles} open${hidden}`,
+    `  cache    ${formatBytes(cache.bytes)} of ${formatBytes(cache.bytesMax)} in ${cache.directory} (${formatCount(cache.storesOpen, 'object')} open, ${cache.storesIdle} idle)`,
     `  opens    ${cacheUse(cache)}`,
     `  log      ${report.logFile ?? 'standard error'}`,
   ];
@@ -36,7 +36,7 @@ function cacheUse(cache: StatusReport['cache']): string {
     `${formatBytes(cache.bytesFromCache)} from it and ${formatBytes(cache.bytesFromBucket)} from the bucket`,
     ...(cache.fillMsAverage === null
       ? []
-      : [`${count(cache.fills, 'fill')} of ${formatDuration(cache.fillMsAverage)} on average`]),
+      : [`${formatCount(cache.fills, 'fill')} of ${formatDuration(cache.fillMsAverage)} on average`]),
     ...(cache.retries > 0 ? [`${cache.retries} fetched again`] : []),
     ...(cache.verificationFailures > 0 ? [`${cache.verificationFailures} FOUND WRONG`] : []),
     ...(cache.evictions > 0 ? [`${cache.evictions} evicted (${formatBytes(cache.evictedBytes)})`] : []),
@@ -49,10 +49,10 @@ function driverLine({ handlesCached, handlesPassthrough, ...driver }: DriverStat
     ...(driver.passthrough ? ['passthrough'] : []),
     ...(handlesCached === null || handlesPassthrough === null
       ? []
-      : [`${count(handlesCached, 'handle')} cached and ${handlesPassthrough} passed through`]),
+      : [`${formatCount(handlesCached, 'handle')} cached and ${handlesPassthrough} passed through`]),
     ...(driver.requestsWaiting
       ? [
-          `${count(driver.requestsWaiting, 'request')} waiting, the oldest ${formatDuration(driver.oldestRequestMs ?? 0)}`,
+          `${formatCount(driver.requestsWaiting, 'request')} waiting, the oldest ${formatDuration(driver.oldestRequestMs ?? 0)}`,
         ]
       : []),
   ];
@@ -86,8 +86,8 @@ function storeLine(store: StoreStatus): string {
     ...(store.checksum === 'matches' ? ['checked'] : []),
     ...(store.checksum === 'differs' ? ['CHECKSUM DIFFERS'] : []),
     ...(store.handles > 0 ? [`${store.handles} open`] : []),
-    ...(store.partsInFlight > 0 ? [`${count(store.partsInFlight, 'part')} in flight`] : []),
-    ...(store.readsWaiting > 0 ? [`${count(store.readsWaiting, 'read')} waiting`] : []),
+    ...(store.partsInFlight > 0 ? [`${formatCount(store.partsInFlight, 'part')} in flight`] : []),
+    ...(store.readsWaiting > 0 ? [`${formatCount(store.readsWaiting, 'read')} waiting`] : []),
   ];
   return `${store.id.padEnd(6)} [${bar}] ${percent}  ${store.key}  ${facts.join(', ')}`;
 }
@@ -109,8 +109,4 @@ function readLine({ id, storeId, key, offset, length, ageMs, waitingFor }: ReadS
       ? 'not waiting for bytes'
       : `waits for bytes ${waitingFor.start} to ${waitingFor.end}`;
   return `${id.padEnd(6)} ${storeId.padEnd(6)} ${formatDuration(ageMs).padStart(8)}  ${key}  ${length} bytes at ${offset}, ${waiting}`;
-}
-
-function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }

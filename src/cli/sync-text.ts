@@ -1,6 +1,6 @@
 /** The words of `sluice sync`: what is told of an event, and the summary. Pure. */
 import { unreachable } from '../runtime/assert.js';
-import { formatBytes, formatDuration } from '../runtime/units.js';
+import { formatBytes, formatCount, formatDuration } from '../runtime/units.js';
 import type { SyncEvent, SyncSummary } from '../sync/report.js';
 import type { ProgressWords } from './progress.js';
 
@@ -9,7 +9,7 @@ export function eventWords(event: SyncEvent, source: string): ProgressWords {
   switch (event.event) {
     case 'listed':
       if (event.files === 0) return { problem: `nothing that should be fetched lies below ${source}` };
-      return { line: `${event.files} files, ${formatBytes(event.bytes)}` };
+      return { line: `${formatCount(event.files, 'file')}, ${formatBytes(event.bytes)}` };
     case 'fetched':
       return {
         line: `fetched ${event.name}  ${formatBytes(event.bytes)}  ${formatDuration(event.milliseconds)}`,
@@ -29,7 +29,7 @@ export function eventWords(event: SyncEvent, source: string): ProgressWords {
     case 'failed':
       return { problem: `failed ${event.name}: ${event.message}` };
     case 'given-up':
-      return { problem: `${event.files} more files were not tried: ${event.reason}` };
+      return { problem: `${formatCount(event.files, 'more file')} not tried: ${event.reason}` };
     case 'not-deleted':
       return { problem: `nothing was deleted: ${event.reason}${adviceOf(event.reason)}` };
     default:

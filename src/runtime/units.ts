@@ -72,6 +72,11 @@ export function formatDuration(ms: number): string {
   return `${Math.floor(minutes / 1440)} d ${twoDigits(Math.floor((minutes % 1440) / 60))} h`;
 }
 
+/** `1 file`, `2 files`, `0 files`. */
+export function formatCount(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
 /** 0o444 → `0444`, which `parseMode` reads back. */
 export function formatMode(mode: number): string {
   return mode.toString(8).padStart(4, '0');

@@ -99,7 +99,7 @@ t.test('lines: one every ten seconds, and what happens', async (t) => {
   t.equal(take(), 'evil\\x1b[2J\\x0akey\n');
   show({ filesTotal: undefined, bytesTotal: undefined });
   clock.advance(10_000);
-  t.equal(take(), '1 files  50.0 MiB  0 B/s\n');
+  t.equal(take(), '1 file  50.0 MiB  0 B/s\n');
   progress.stop();
   t.equal(take(), '');
   t.equal(clock.pendingTimers, 0);

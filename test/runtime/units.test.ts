@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import t from 'tap';
 import {
   formatBytes,
+  formatCount,
   formatDuration,
   formatMode,
   parseDuration,
@@ -110,5 +111,13 @@ t.test('durations are shown with the two units that matter', (t) => {
   t.equal(formatDuration(245_000), '4 m 05 s');
   t.equal(formatDuration(3 * 3_600_000 + 120_000), '3 h 02 m');
   t.equal(formatDuration(2 * 86_400_000 + 4 * 3_600_000), '2 d 04 h');
+  t.end();
+});
+
+t.test('counts are written with their noun, one as one', (t) => {
+  t.same(
+    [0, 1, 2].map((count) => formatCount(count, 'file')),
+    ['0 files', '1 file', '2 files'],
+  );
   t.end();
 });
