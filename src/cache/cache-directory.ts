@@ -11,7 +11,7 @@
  * Promises: what cannot be shared is refused with advice; an index that is damaged is set aside and begun anew; what dead
  * daemons left is cleared away. After `close` nothing of this daemon is left but copies.
  */
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { assert, asError } from '../runtime/assert.js';
 import { sleep } from '../runtime/clock.js';
@@ -39,6 +39,9 @@ const STARTUP_RETRY_MS = 20;
 /** Of daemons that kept nothing. */
 const OLD_FOLDER = /^mount-(\d+)-(\d+)-\d+$/;
 const NAME = /^[0-9a-f]{24}$/;
+const NAME_DIGITS = 24;
+const FOLDER_DIGITS = 2;
+const NAMES_IN_A_ROW = 256;
 
 const COPY_FILES = ['part', 'complete', 'map'] as const;
 
@@ -56,6 +59,8 @@ export class CacheDirectory {
   readonly #locks: OwnerLocks;
   readonly #giveBack: () => void;
   readonly #dead = new Set<string>();
+  #folder = '';
+  #namesGiven = 0;
   #closed = false;
 
   /** @throws CacheDirectoryError */
@@ -111,16 +116,23 @@ export class CacheDirectory {
   fileOf(name: string, file: CopyFile): string {
     assert(NAME.test(name), `${JSON.stringify(name)} is no name of a copy`);
     const suffix = { complete: '', part: '.part', map: '.map' }[file];
-    return join(this.path, 'data', name.slice(0, 2), name + suffix);
+    return join(this.path, 'data', name.slice(0, FOLDER_DIGITS), name + suffix);
   }
 
   makeFolderOf(name: string): void {
-    this.#deps.files.makeFolder(join(this.path, 'data', name.slice(0, 2)));
+    this.#deps.files.makeFolder(join(this.path, 'data', name.slice(0, FOLDER_DIGITS)));
   }
 
-  /** A name that nothing has. */
+  /** A name that nothing has. Many in a row share a folder: to make that costs as much as to make the files in it. */
   newName(): string {
-    return randomBytes(12).toString('hex');
+    if (this.#namesGiven % NAMES_IN_A_ROW === 0) this.#folder = randomBytes(1).toString('hex');
+    this.#namesGiven += 1;
+    return (
+      this.#folder +
+      randomUUID()
+        .replaceAll('-', '')
+        .slice(0, NAME_DIGITS - FOLDER_DIGITS)
+    );
   }
 
   /** False: `sweep` has nothing to do. */

@@ -5,6 +5,7 @@
  * A copy is left with a stamp only by an end in order: whoever filled it says what its files look like, after the last
  * byte was written. Without one, or with another, the next owner believes nothing that no checksum speaks for.
  */
+import type { BigIntStats } from 'node:fs';
 import type { ObjectVersion } from '../object-store/object-store.js';
 import { unreachable } from '../runtime/assert.js';
 import { grainsFor } from './budget.js';
@@ -200,8 +201,11 @@ export class CachedCopy implements LocalCopy {
     const complete = directory.fileOf(this.#name, 'complete');
     const { path } = this;
     if (path !== complete) files.rename(path, complete);
-    const stamp = stampOf(boot, [files.stat(complete)]);
-    return { stamp, bytes: this.#bytesOnDisk(this.#version.size) };
+    const data = files.stat(complete);
+    return {
+      stamp: stampOf(boot, [data]),
+      bytes: this.#bytesOnDisk(this.#version.size, [data, this.#mapStat()]),
+    };
   }
 
   /** Ends the use of the memory. Returns what a partial copy of ours is left like, if its availability tells. */
@@ -214,9 +218,12 @@ export class CachedCopy implements LocalCopy {
       this.#map.close();
     }
     if (!isOurs || !this.#isVouchedFor) return undefined;
-    const { directory, files, boot } = this.#keeper;
-    const stamp = stampOf(boot, [files.stat(this.path), files.stat(directory.fileOf(this.#name, 'map'))]);
-    return { stamp, bytes: arrivedBytes === 0 ? 0 : this.#bytesOnDisk(arrivedBytes) };
+    const { files, boot } = this.#keeper;
+    const found = [files.stat(this.path), this.#mapStat()];
+    return {
+      stamp: stampOf(boot, found),
+      bytes: arrivedBytes === 0 ? 0 : this.#bytesOnDisk(arrivedBytes, found),
+    };
   }
 
   #takeOut(what: string): void {
@@ -235,11 +242,14 @@ export class CachedCopy implements LocalCopy {
     }
   }
 
-  /** At least what arrived: some file systems count blocks only when they are written out. */
-  #bytesOnDisk(arrivedBytes: number): number {
+  #mapStat(): BigIntStats | undefined {
     const { directory, files } = this.#keeper;
-    const paths = [this.path, directory.fileOf(this.#name, 'map')];
-    const blocks = paths.reduce((sum, path) => sum + Number(files.stat(path)?.blocks ?? 0n), 0);
+    return files.stat(directory.fileOf(this.#name, 'map'));
+  }
+
+  /** At least what arrived: some file systems count blocks only when they are written out. */
+  #bytesOnDisk(arrivedBytes: number, found: readonly (BigIntStats | undefined)[]): number {
+    const blocks = found.reduce((sum, stat) => sum + Number(stat?.blocks ?? 0n), 0);
     return Math.max(blocks * STAT_BLOCK_BYTES, arrivedBytes + mapFileBytes(this.#version.size));
   }
 }

@@ -10,7 +10,7 @@
  * gently.
  */
 import type { FormatProbe } from '../formats/load-plan.js';
-import { createAborter } from '../runtime/aborter.js';
+import { AbortScope } from '../runtime/aborter.js';
 import type { ByteRange } from '../runtime/range.js';
 import { GatheredRanges } from './gathered-ranges.js';
 import { Hedges } from './hedges.js';
@@ -65,11 +65,11 @@ export class Downloader implements LaneSource {
   readonly #streams = new ReadStreams();
   readonly #load: LoadRecognition;
   readonly #parts = new PartsUnderWay();
+  readonly #underWay = new AbortScope();
   readonly #hedges: Hedges | undefined;
   readonly #demanded = new GatheredRanges((ranges) => this.#askFor(ranges));
   /** Prefetch parts whose next attempt is due. */
   #due: Part[] = [];
-  #aborter = createAborter();
   #isPaused = false;
   #fill: FillKind | undefined;
   #expected = 0;
@@ -127,8 +127,7 @@ export class Downloader implements LaneSource {
 
   /** Ends all parts under way; what arrived stays. A later `demand` or `observe` starts anew. */
   stop(): void {
-    this.#aborter.abort();
-    this.#aborter = createAborter();
+    this.#underWay.end();
     for (const part of this.#parts) part.cancelSleep?.();
     this.#parts.clear();
     this.#hedges?.stop();
@@ -167,7 +166,7 @@ export class Downloader implements LaneSource {
   }
 
   #prefetchOf(part: Part): Prefetch {
-    const signal = this.#aborter.signal;
+    const signal = this.#underWay.signal;
     return { bytes: part.end - part.position, turn: (ending) => this.#attempt(part, signal, ending) };
   }
 
@@ -180,7 +179,7 @@ export class Downloader implements LaneSource {
   /** A part whose turn is to come: by demand, or when prefetch has a connection. */
   #queue(part: Part): void {
     if (part.demanded) {
-      const signal = this.#aborter.signal;
+      const signal = this.#underWay.signal;
       this.#lane.demand(() => this.#attempt(part, signal));
     } else {
       this.#due.push(part);

@@ -6,7 +6,7 @@
  * They are the one exception to parts never overlapping: both write the same bytes of the same version, and publishing
  * them twice changes nothing.
  */
-import { createAborter } from '../runtime/aborter.js';
+import { AbortScope } from '../runtime/aborter.js';
 import type { CancelTimer } from '../runtime/clock.js';
 import type { ByteRange } from '../runtime/range.js';
 import type { HedgeBudget } from './hedge-budget.js';
@@ -60,7 +60,7 @@ export class Hedges {
   readonly #hedged: HedgedParts;
   /** The hedge of each part that has one, undefined until its turn came. */
   readonly #hedges = new Map<Part, Part | undefined>();
-  #aborter = createAborter();
+  readonly #underWay = new AbortScope();
   #cancelLook: CancelTimer | undefined;
 
   constructor(target: DownloadTarget, deps: PartDeps, budget: HedgeBudget, hedged: HedgedParts) {
@@ -84,8 +84,7 @@ export class Hedges {
   }
 
   stop(): void {
-    this.#aborter.abort();
-    this.#aborter = createAborter();
+    this.#underWay.end();
     this.#cancelLook?.();
     this.#cancelLook = undefined;
     this.#hedges.clear();
@@ -114,7 +113,7 @@ export class Hedges {
     const bytes = taken - ENDED_BYTES;
     const end = bytes === part.end - start ? part.end : start + Math.floor(bytes / pageBytes) * pageBytes;
     if (end - start < Math.min(HEDGE_BYTES_MIN, part.end - start)) return this.#budget.refund(taken);
-    const signal = this.#aborter.signal;
+    const signal = this.#underWay.signal;
     this.#hedges.set(part, undefined);
     this.#hedged.lane.demand(async () => {
       const usedBytes = await this.#fetch(part, { start, end }, signal);

@@ -57,7 +57,8 @@ export class LoadRecognition {
 
   /** Looks at what of the format's marks has arrived, and tells `onNews` when that told something. */
   async look(onNews: () => void): Promise<void> {
-    if (this.#isLooking) return;
+    // Once all is there, nothing is left to be fetched in some order.
+    if (this.#isLooking || this.#isHere) return;
     this.#isLooking = true;
     try {
       for (let wants = this.#arrivedWants; wants !== undefined; wants = this.#arrivedWants) {
@@ -70,6 +71,10 @@ export class LoadRecognition {
     } finally {
       this.#isLooking = false;
     }
+  }
+
+  get #isHere(): boolean {
+    return this.#target.firstMissing({ start: 0, end: this.#target.version.size }) === undefined;
   }
 
   /** What the probe wants to see next, if it is there. */

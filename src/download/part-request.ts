@@ -4,7 +4,7 @@
  */
 import type { LocalPlace, ObjectVersion, PartOutcome } from '../object-store/object-store.js';
 import { assert } from '../runtime/assert.js';
-import { createAborter } from '../runtime/aborter.js';
+import { abort, createAborter } from '../runtime/aborter.js';
 import type { ByteRange } from '../runtime/range.js';
 import type { PartDeps } from './part.js';
 import type { PartTarget } from './target.js';
@@ -63,12 +63,12 @@ export class PartRequest {
 
   abandon(): void {
     this.#isAbandoned = true;
-    this.#aborter.abort();
+    abort(this.#aborter);
   }
 
   /** Resolves when everything it brought is written down. @throws what the sink threw */
   async send(signal: AbortSignal, stallTimeoutMs: number): Promise<PartOutcome> {
-    const onAbort = () => this.#aborter.abort();
+    const onAbort = () => abort(this.#aborter);
     signal.addEventListener('abort', onAbort, { once: true });
     const write = (chunk: Uint8Array) => this.#write(chunk);
     const lend = this.#sink.lend && (() => this.#lend());
@@ -96,7 +96,7 @@ export class PartRequest {
   #write(chunk: Uint8Array): void | Promise<void> {
     this.#arrived(chunk.length);
     const written = this.#sink.write(chunk.subarray(0, Math.max(0, this.#end - this.#sink.position)));
-    if (this.#sink.position >= this.#end && this.#end < this.#range.end) this.#aborter.abort();
+    if (this.#sink.position >= this.#end && this.#end < this.#range.end) abort(this.#aborter);
     return written;
   }
 

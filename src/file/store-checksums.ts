@@ -11,7 +11,7 @@ import { isWholeCrc } from '../object-store/object-checksums.js';
 import type { WholeCrc } from '../object-store/object-checksums.js';
 import type { ObjectChecksums, ObjectDigest, ObjectVersion } from '../object-store/object-store.js';
 import type { Slots } from '../object-store/slots.js';
-import { createAborter } from '../runtime/aborter.js';
+import { abort, createAborter } from '../runtime/aborter.js';
 import type { Availability } from '../runtime/availability.js';
 import { BlockChecksummer } from '../runtime/block-checksummer.js';
 import { BLOCK_BYTES, BlockChecksums } from '../runtime/block-checksums.js';
@@ -150,7 +150,7 @@ export class StoreChecksums {
 
   /** Ends all of it. Idempotent. */
   close(): void {
-    this.#closing.abort();
+    abort(this.#closing);
     this.#wholeBlocks.close();
     this.#complete.resolve();
     this.#verdict.resolve(this.#result);

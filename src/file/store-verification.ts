@@ -11,7 +11,7 @@ import { fstat } from 'node:fs';
 import { promisify } from 'node:util';
 import type { Logger } from '../observability/logger.js';
 import type { Slots } from '../object-store/slots.js';
-import { createAborter } from '../runtime/aborter.js';
+import { abort, createAborter } from '../runtime/aborter.js';
 import { asError } from '../runtime/assert.js';
 import type { Availability } from '../runtime/availability.js';
 import { BLOCK_BYTES } from '../runtime/block-checksums.js';
@@ -103,7 +103,7 @@ export class BlockVerifier {
 
   /** Nothing is published from here on. Idempotent. */
   stop(): void {
-    this.#stopping.abort();
+    abort(this.#stopping);
     // There may be nothing to end.
     this.start();
   }

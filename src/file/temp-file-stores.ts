@@ -7,7 +7,7 @@
  * a local file that a session reads by itself.
  */
 import { LRUCache } from '../runtime/lru.js';
-import { createAborter } from '../runtime/aborter.js';
+import { abort, createAborter } from '../runtime/aborter.js';
 import { assert, asError } from '../runtime/assert.js';
 import { Deferred } from '../runtime/deferred.js';
 import type { CopySource, LocalCopy } from '../cache/local-copy.js';
@@ -96,7 +96,7 @@ export class TempFileStores implements ContentSource {
       onceHalfHere: (listener) => onceHalfHere(store, closing.signal, listener),
       close: () => {
         if (closing.signal.aborted) return;
-        closing.abort();
+        abort(closing);
         this.#leave(entry);
       },
     };
