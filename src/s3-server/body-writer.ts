@@ -1,7 +1,8 @@
 /**
- * Sends a response's body: reads a piece, applies the faults that concern its bytes, waits for the bandwidth cap,
- * counts, writes. Two buffers alternate, so that a piece is read while the one before it is on its way, and memory
- * stays bounded however slow the client is. Every wait ends when the client leaves or the server closes.
+ * Sends a response's body: reads a piece, applies the faults that concern its bytes, waits for the bandwidth cap and
+ * for its turn among all bodies, counts, writes. Two buffers alternate, so that a piece is read while the one before it
+ * is on its way, and memory stays bounded however slow the client is. Every wait ends when the client leaves or the
+ * server closes, that for a turn by itself.
  */
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -10,12 +11,13 @@ import { Deferred } from '../runtime/deferred.js';
 import type { RequestMeter } from './counters.js';
 import type { BytePosition, RequestFaults } from './faults.js';
 import { pacedPieceBytes, Pacer } from './pacer.js';
+import { WriteTurns } from './write-turns.js';
 
 /** Large enough that the system calls do not count: 2 GiB/s were measured with it, 1 GiB/s with 64 KiB. */
 const PIECE_BYTES_MAX = 512 * 1024;
 /** Idle buffers kept for the next response: fresh memory costs more than the copy into it. */
 const IDLE_BUFFERS_MAX = 32;
-/** A body up to this size gets a buffer of its own size. */
+/** A body up to this size gets a buffer of its own size, and waits for no turn. */
 const SMALL_BODY_BYTES_MAX = 64 * 1024;
 const CHUNK_BYTES_DEFAULT = 64 * 1024;
 /** The client gets this long to read what came before a reset, which otherwise looks to many like a clean end. */
@@ -102,6 +104,7 @@ async function writePieces(
   const delay = pieceDelay(faults, source);
   const flipped = bodyOffset(faults.find('flipped-byte'), source);
   const slots = [new Slot(end), new Slot(end)] as const;
+  const turns = end > SMALL_BODY_BYTES_MAX ? allBodies : undefined;
   for (let at = 0, turn = 0; at < end && !signal.aborted; turn ^= 1) {
     const slot = slots[turn === 0 ? 0 : 1];
     await slot.reusable(signal);
@@ -113,13 +116,15 @@ async function writePieces(
     if (flipped !== undefined && flipped >= at && flipped < at + length)
       piece[flipped - at] = (piece[flipped - at] ?? 0) ^ 1;
     if (isDelayed && delay.ms > 0) await sleep(context.clock, delay.ms, signal);
-    await writePaced(piece, ownRate, ownPacer, { ...context, write: (step) => slot.write(response, step) });
+    const write = (step: Buffer) => slot.write(response, step);
+    await writePaced(piece, ownRate, ownPacer, { ...context, turns, write });
     at += length;
   }
   for (const slot of slots) await slot.retire(signal);
 }
 
 interface PacedContext extends BodyContext {
+  readonly turns: WriteTurns | undefined;
   readonly write: (step: Buffer) => void;
 }
 
@@ -135,6 +140,7 @@ async function writePaced(
     const step = piece.subarray(done, done + stepMax);
     await ownPacer.take(step.length, ownRate, context.signal);
     await context.throttle(step.length);
+    await context.turns?.take(step.length);
     if (context.signal.aborted) return;
     context.meter.sent(step.length);
     context.write(step);
@@ -176,6 +182,8 @@ class Slot {
 }
 
 const idleBuffers: Buffer[] = [];
+/** Of this thread's event loop, whichever server they are of. */
+const allBodies = new WriteTurns();
 
 interface PieceDelay {
   readonly ms: number;
