@@ -78,6 +78,11 @@ export class ConnectionLimits {
     return Math.min(this.#prefetchMax, this.#level ?? this.#firstLevel);
   }
 
+  /** Of all requests at once, how many prefetch leaves to demand. */
+  get reserved(): number {
+    return this.total - this.#prefetchMax;
+  }
+
   /** The server asks to slow down. */
   throttled(): void {
     const nowMs = this.#clock.nowMs();

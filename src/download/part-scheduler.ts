@@ -56,6 +56,11 @@ export interface Scheduler {
 
 /** Of the connections that are reserved for demand, so many may carry the last bytes of prefetch parts. */
 const ENDING_SHARE = 0.5;
+/**
+ * So many of them stay free of prefetch though demand has all the others: what the next reader waits for is sent at once,
+ * not when one of twenty bodies of several MiB has ended.
+ */
+const SPARE_SHARE = 1 / 3;
 /** Of the connections of prefetch, gentle fetching takes no more than half: a load that begins finds some free. */
 const GENTLE_SHARE = 0.5;
 
@@ -191,8 +196,9 @@ export class PartScheduler implements Scheduler {
   }
 
   get #mayPrefetch(): boolean {
-    const { total, prefetch } = this.#limits;
-    return this.#prefetches < prefetch && this.#prefetches + this.#endings + this.#demands < total;
+    const { total, prefetch, reserved } = this.#limits;
+    const spare = Math.floor(reserved * SPARE_SHARE);
+    return this.#prefetches < prefetch && this.#prefetches + this.#endings + this.#demands < total - spare;
   }
 
   #start({ lane, prefetch: { bytes, turn }, isGentle }: NextTurn): void {

@@ -149,3 +149,22 @@ t.test('lanes without work are forgotten and may come back', async (t) => {
   await settle(2);
   t.same(begun, ['p0', 'd0']);
 });
+
+t.test('prefetch leaves a connection for the next reader, however many have theirs', async (t) => {
+  const { scheduler, begun, running, file, demand, end } = harness(12);
+  scheduler.pace.firstByte(20);
+  const lane = file('p', 100);
+  await settle(2);
+  t.equal(running.size, 9, 'three quarters');
+  for (const name of ['d0', 'd1', 'd2']) demand(lane, name);
+  await settle(2);
+  t.equal(running.size, 12);
+  await end('p0');
+  t.equal(running.size, 11, 'the connection that is free again stays so');
+  demand(lane, 'd3');
+  await settle(2);
+  t.equal(begun.at(-1), 'd3');
+  await end('d0');
+  await end('d1');
+  t.equal(begun.at(-1), 'p9', 'with fewer readers prefetch goes on');
+});
