@@ -67,7 +67,7 @@ export class Downloader implements LaneSource {
   readonly #parts = new PartsUnderWay();
   readonly #underWay = new AbortScope();
   readonly #hedges: Hedges | undefined;
-  readonly #demanded = new GatheredRanges((ranges) => this.#askFor(ranges));
+  readonly #moment = new GatheredRanges((ranges) => this.#askFor(ranges));
   /** Prefetch parts whose next attempt is due. */
   #due: Part[] = [];
   #isPaused = false;
@@ -106,14 +106,15 @@ export class Downloader implements LaneSource {
   observe(range: ByteRange): void {
     this.#streams.observe(range);
     this.#load.observe(range, this.#streams);
-    this.#lane.offer();
+    this.#moment.begin();
   }
 
   /** Asks for what is missing of `range`, ahead of all prefetch. The range was observed just before. */
   demand(range: ByteRange): void {
+    this.#streams.waited();
     for (const gap of this.#target.missing(range)) {
       for (const part of this.#parts.overlapping(gap)) this.#urge(part, Math.max(gap.start, part.start));
-      for (const piece of this.#parts.free(gap)) this.#demanded.add(this.#extend(piece));
+      for (const piece of this.#parts.free(gap)) this.#moment.add(this.#extend(piece));
     }
     this.#hedges?.watch();
   }
@@ -131,7 +132,7 @@ export class Downloader implements LaneSource {
     for (const part of this.#parts) part.cancelSleep?.();
     this.#parts.clear();
     this.#hedges?.stop();
-    this.#demanded.clear();
+    this.#moment.clear();
     this.#due = [];
     this.#fill = undefined;
     this.#expected = 0;
@@ -223,13 +224,17 @@ export class Downloader implements LaneSource {
     return this.#parts.free({ start, end: Math.min(limit, gapEnd) })[0] ?? { start, end };
   }
 
+  /** The end of a moment: what readers wait for first, then what lies ahead of them. */
   #askFor(ranges: readonly ByteRange[]): void {
     const gaps = ranges.flatMap((range) => this.#target.missing(range));
+    // All of them, before the first has its turn: that may end at once, and what is fetched ahead take its place.
+    const parts: Part[] = [];
     for (const { start, end } of gaps.flatMap((gap) => this.#parts.free(gap))) {
-      for (let at = start; at < end; at += this.#partBytesMax) {
-        this.#queue(this.#begin({ start: at, end: Math.min(end, at + this.#partBytesMax) }, true));
-      }
+      for (let at = start; at < end; at += this.#partBytesMax)
+        parts.push(this.#begin({ start: at, end: Math.min(end, at + this.#partBytesMax) }, true));
     }
+    for (const part of parts) this.#queue(part);
+    this.#lane.offer();
   }
 
   /** One attempt of a part that waits for its turn. Never rejects. */

@@ -1,22 +1,31 @@
 /**
  * Ranges that are asked for at the same moment, as the several requests of one large read are, handed on together once
- * the moment is over (in a microtask), neighbours as one range.
+ * the moment is over (in a microtask), neighbours as one range. A moment may end without any.
  */
 import type { ByteRange } from '../runtime/range.js';
 
 export class GatheredRanges {
   readonly #use: (ranges: readonly ByteRange[]) => void;
   #ranges: ByteRange[] = [];
+  #isBegun = false;
 
   constructor(use: (ranges: readonly ByteRange[]) => void) {
     this.#use = use;
   }
 
-  add(range: ByteRange): void {
-    this.#ranges.push(range);
-    if (this.#ranges.length === 1) queueMicrotask(() => this.#handOn());
+  /** Begins a moment, unless one is under way. */
+  begin(): void {
+    if (this.#isBegun) return;
+    this.#isBegun = true;
+    queueMicrotask(() => this.#handOn());
   }
 
+  add(range: ByteRange): void {
+    this.#ranges.push(range);
+    this.begin();
+  }
+
+  /** Forgets what was added: the moment under way ends without it. */
   clear(): void {
     this.#ranges = [];
   }
@@ -24,7 +33,8 @@ export class GatheredRanges {
   #handOn(): void {
     const ranges = joinRanges(this.#ranges);
     this.#ranges = [];
-    if (ranges.length > 0) this.#use(ranges);
+    this.#isBegun = false;
+    this.#use(ranges);
   }
 }
 

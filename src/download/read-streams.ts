@@ -22,15 +22,22 @@ const RUN_BYTES_MIN = 256 * 1024;
  * ahead adds, is a random read of 1 MiB. Only a longer run inside an object is worth a window.
  */
 const WINDOW_RUN_BYTES_MIN = (1024 + 128) * 1024;
-/** Reading from the very beginning is more telling: whoever reads on behind a header, reads the file. */
+/** Reading from the very beginning is more telling: whoever reads on behind a header, reads the file… */
 const HEAD_WINDOW_RUN_BYTES_MIN = 256 * 1024;
-/** Windows inside an object are cautious up to here: random reads of a few MiB exist. */
+/** …but so much the kernel asks for when 256 KiB are read there. */
+const HEAD_LOOK_BYTES = 512 * 1024;
+const HEAD_LOOK_WINDOW_FACTOR = 2;
+/** A stream that has this share of all bytes read is the only one that counts. */
+const ALONE_SHARE = 0.9;
+/** A shorter run inside an object may end here as well as there: the window of a reader who is alone doubles it… */
 const LONG_RUN_BYTES = 8 * 1024 * 1024;
-const CAUTIOUS_WINDOW_FACTOR = 2;
+const ALONE_WINDOW_FACTOR = 1;
+/** …and of each of several no more than this is fetched, or asked for by the kernel, ahead of its reader. */
+const ONE_OF_MANY_WINDOW_FACTOR = 0.2;
+/** Less is not worth a request. */
+const WINDOW_BYTES_MIN = 256 * 1024;
 /** A window of so many runs has a reader at full speed after two round trips. */
 const WINDOW_FACTOR = 8;
-/** Of a run, only what lies beyond this speaks for a load that is spread over several streams. */
-const LOAD_RUN_BYTES_MIN = 4 * 1024 * 1024;
 /** The first request of a file: small, because the first byte counts, large enough for most headers. */
 const HEAD_DEMAND_BYTES = 1024 * 1024;
 /** While a run is young, half of that: a random read of 1 MiB by 128 KiB is then amplified by a quarter, not by more. */
@@ -44,6 +51,12 @@ export interface ReadStream {
   readonly runBytes: number;
   /** The run began with the first byte of the object. */
   readonly fromHead: boolean;
+  /** `runBytes` when its reader last found bytes missing: what is fetched ahead was too little then, and is enough since. */
+  readonly waitedRunBytes: number;
+  /** Bytes of the last read: with a kernel that reads ahead, they lie before its reader still. */
+  readonly lastBytes: number;
+  /** It has most of what was read of the object so far. */
+  readonly isAlone: boolean;
   /** The last read lay close to the end of the one before. */
   readonly isNear: boolean;
 }
@@ -52,16 +65,36 @@ interface Stream {
   position: number;
   runBytes: number;
   fromHead: boolean;
+  waitedRunBytes: number;
+  lastBytes: number;
+  isAlone: boolean;
   isNear: boolean;
+  /** Of all its reads, in order or not. */
+  readBytes: number;
   /** Left out between its reads; requests that change places come back for it. */
   skippedBytes: number;
 }
+
+const NO_STREAM: Stream = {
+  position: 0,
+  runBytes: 0,
+  fromHead: false,
+  waitedRunBytes: 0,
+  lastBytes: 0,
+  isAlone: false,
+  isNear: false,
+  readBytes: 0,
+  skippedBytes: 0,
+};
 
 export class ReadStreams {
   /** Most recently continued first. */
   #streams: Stream[] = [];
   #longestRunBytes = 0;
   #loadedBytes = 0;
+  #readBytes = 0;
+  /** Of which most was read, alone or not. */
+  #mostRead: Stream | undefined;
 
   /** All streams, the most recently continued first. */
   get streams(): readonly ReadStream[] {
@@ -73,7 +106,7 @@ export class ReadStreams {
     return this.#longestRunBytes;
   }
 
-  /** Bytes of all runs together since the last `reset`, without their beginnings and without short ones. */
+  /** Bytes of all long runs together since the last `reset`, without their beginnings. */
   get loadedBytes(): number {
     return this.#loadedBytes;
   }
@@ -84,9 +117,8 @@ export class ReadStreams {
       ({ position }) => start <= position + REORDER_BYTES && end + REORDER_BYTES >= position,
     );
     const stream =
-      at === -1
-        ? { position: start, runBytes: 0, fromHead: start === 0, isNear: false, skippedBytes: 0 }
-        : this.#streams.splice(at, 1)[0]!;
+      at === -1 ? { ...NO_STREAM, position: start, fromHead: start === 0 } : this.#streams.splice(at, 1)[0]!;
+    this.#count(stream, end - start);
     if (at !== -1) stream.isNear = Math.abs(start - stream.position) <= NEAR_BYTES;
     if (end > stream.position) {
       if (start <= stream.position + Math.min(GAP_BYTES_MAX, end - start))
@@ -101,10 +133,28 @@ export class ReadStreams {
     return stream;
   }
 
+  /** What was observed last was not there. */
+  waited(): void {
+    const stream = this.#streams[0];
+    if (stream !== undefined) stream.waitedRunBytes = stream.runBytes;
+  }
+
   reset(): void {
     this.#streams = [];
     this.#longestRunBytes = 0;
     this.#loadedBytes = 0;
+    this.#readBytes = 0;
+    this.#mostRead = undefined;
+  }
+
+  #count(stream: Stream, bytes: number): void {
+    this.#readBytes += bytes;
+    stream.readBytes += bytes;
+    stream.lastBytes = bytes;
+    // No more than one can be.
+    if (this.#mostRead !== undefined) this.#mostRead.isAlone = false;
+    if (this.#mostRead === undefined || stream.readBytes > this.#mostRead.readBytes) this.#mostRead = stream;
+    this.#mostRead.isAlone = this.#mostRead.readBytes >= ALONE_SHARE * this.#readBytes;
   }
 
   #skip(stream: Stream, bytes: number): void {
@@ -112,11 +162,12 @@ export class ReadStreams {
     if (stream.skippedBytes <= SKIPPED_BYTES_MAX) return;
     stream.skippedBytes = 0;
     stream.runBytes = 0;
+    stream.waitedRunBytes = 0;
     stream.fromHead = false;
   }
 
   #lengthen(stream: { runBytes: number }, bytes: number): void {
-    const before = Math.max(stream.runBytes, LOAD_RUN_BYTES_MIN);
+    const before = Math.max(stream.runBytes, LONG_RUN_BYTES);
     stream.runBytes += bytes;
     this.#loadedBytes += Math.max(0, stream.runBytes - before);
     this.#longestRunBytes = Math.max(this.#longestRunBytes, stream.runBytes);
@@ -139,23 +190,38 @@ export class ReadStreams {
 export function demandBytesMin(start: number, stream: ReadStream | undefined, cameBack: boolean): number {
   if (start === 0) return HEAD_DEMAND_BYTES;
   if (stream === undefined) return 0;
-  if (stream.runBytes > windowRunBytesMin(stream)) return HEAD_DEMAND_BYTES;
+  const { runBytes } = stream;
+  if (runBytes > windowRunBytesMin(stream)) return HEAD_DEMAND_BYTES;
   if (!cameBack) return 0;
-  if (stream.runBytes > RUN_BYTES_MIN) return RUN_DEMAND_BYTES;
+  if (runBytes > RUN_BYTES_MIN) return RUN_DEMAND_BYTES;
   return stream.isNear ? NEAR_DEMAND_BYTES : 0;
 }
 
 /**
- * How many bytes behind `stream.position` to have or to fetch: a multiple of what was read in order, so that the
- * window grows with each one consumed, up to `windowBytesMax`; 0 while the run is too short to tell.
+ * How many bytes behind `stream.position` to have or to fetch, up to `windowBytesMax`: a share or a multiple of what was
+ * read in order when the reader last found bytes missing. So it widens with what is read as long as it is too
+ * narrow, and no further; 0 while the run is too short to tell.
  */
 export function prefetchWindowBytes(stream: ReadStream, windowBytesMax: number): number {
-  const { runBytes, fromHead } = stream;
+  const runBytes = Math.min(stream.runBytes, stream.waitedRunBytes);
   if (runBytes <= windowRunBytesMin(stream)) return 0;
-  const factor = fromHead || runBytes >= LONG_RUN_BYTES ? WINDOW_FACTOR : CAUTIOUS_WINDOW_FACTOR;
-  return Math.min(factor * runBytes, windowBytesMax);
+  const factor = windowFactor(stream, runBytes);
+  const bytes = factor * runBytes - (factor < 1 ? stream.lastBytes : 0);
+  return bytes < WINDOW_BYTES_MIN ? 0 : Math.min(bytes, windowBytesMax);
 }
 
-function windowRunBytesMin({ fromHead }: ReadStream): number {
-  return fromHead ? HEAD_WINDOW_RUN_BYTES_MIN : WINDOW_RUN_BYTES_MIN;
+function windowFactor(stream: ReadStream, runBytes: number): number {
+  if (isOfWhole(stream)) return runBytes <= HEAD_LOOK_BYTES ? HEAD_LOOK_WINDOW_FACTOR : WINDOW_FACTOR;
+  const isLong = runBytes >= LONG_RUN_BYTES;
+  if (stream.isAlone) return isLong ? WINDOW_FACTOR : ALONE_WINDOW_FACTOR;
+  return isLong ? Math.min(runBytes / LONG_RUN_BYTES, WINDOW_FACTOR) : ONE_OF_MANY_WINDOW_FACTOR;
+}
+
+function windowRunBytesMin(stream: ReadStream): number {
+  return isOfWhole(stream) ? HEAD_WINDOW_RUN_BYTES_MIN : WINDOW_RUN_BYTES_MIN;
+}
+
+/** Read in order from the first byte on, and hardly elsewhere: who does that reads all of the object. */
+function isOfWhole({ fromHead, isAlone }: ReadStream): boolean {
+  return fromHead && isAlone;
 }

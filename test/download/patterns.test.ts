@@ -87,6 +87,66 @@ t.test('two readers in order on one handle each have their window', async (t) =>
   content.close();
 });
 
+t.test('of two short sequences that alternate on one handle hardly more is fetched than read', async (t) => {
+  const { net, read, content } = world(10 * GIB, {}, { connectionRate: Infinity });
+  const bytes = 256 * KIB;
+  const both = async () => {
+    for (let at = 0; at < 20 * bytes; at += bytes) {
+      await read(at, bytes);
+      await read(5 * GIB + at, bytes);
+    }
+  };
+  await net.run(both());
+  content.close();
+  await net.pass(2000);
+  t.ok(net.bytes <= 1.2 * 40 * bytes, `${net.bytes / MIB} MiB for ${(40 * bytes) / MIB}`);
+  t.ok(net.requests.length <= 40, `${net.requests.length} requests`);
+});
+
+t.test('many sequences of 5 MiB, side by side, are no load', async (t) => {
+  const { net, read, content } = world(10 * GIB, {}, { connectionRate: Infinity });
+  const sequence = async (from: number) => {
+    for (let at = from; at < from + 5 * MIB; at += MIB) await read(at, MIB);
+  };
+  await net.run(Promise.all(Array.from({ length: 32 }, (_, index) => sequence((index + 1) * 300 * MIB))));
+  await net.pass(2000);
+  t.ok(net.bytes <= 1.2 * 32 * 5 * MIB, `${net.bytes / MIB} MiB for ${32 * 5}`);
+  content.close();
+});
+
+t.test('a sequence inside an object is fetched ahead of once, and twice at most', async (t) => {
+  const { net, read, content } = world(10 * GIB, {}, { connectionRate: Infinity });
+  const all = async () => {
+    for (let at = 0; at < 6 * MIB; at += 256 * KIB) await read(5 * GIB + at, 256 * KIB);
+  };
+  await net.run(all());
+  await net.pass(2000);
+  t.ok(net.bytes <= 2 * 6 * MIB, `${net.bytes / MIB} MiB for 6`);
+  t.ok(net.requests.length <= 16, `${net.requests.length} requests for 24 reads`);
+  content.close();
+});
+
+t.test('a slow reader has as much fetched ahead as it needs, and no more', async (t) => {
+  const { net, read, content } = world(10 * GIB);
+  const slowly = async () => {
+    for (let at = 0; at < 20 * MIB; at += 256 * KIB) {
+      await read(at, 256 * KIB);
+      await new Promise<void>((done) => void net.clock.after(50, done));
+    }
+  };
+  await net.run(slowly());
+  t.ok(net.bytes <= 30 * MIB, `${net.bytes / MIB} MiB for 20`);
+  content.close();
+});
+
+t.test('what a reader waits for is asked for before what lies ahead of it', async (t) => {
+  const { net, read, content } = world(256 * MIB);
+  await net.run(read(0, 2 * MIB));
+  t.ok(net.requests.length > 1);
+  t.same(net.requests[0], { key: 'model', start: 0, end: 2 * MIB, number: 0 });
+  content.close();
+});
+
 t.test('a server that asks to slow down gets fewer requests, and all bytes arrive', async (t) => {
   const refused: PartOutcome = { kind: 'throttled', retryAfterMs: undefined };
   const script = ({ number }: { readonly number: number }) =>
@@ -175,7 +235,7 @@ t.test('a read of the data of a known format is a load: all of it follows, from 
 t.test('page faults of four threads, each in its own region, are a load', async (t) => {
   const { net, read, content } = world(GIB);
   const thread = async (from: number) => {
-    for (let at = 0; at < 12 * MIB; at += 128 * KIB) await read(from + at, 128 * KIB);
+    for (let at = 0; at < 14 * MIB; at += 128 * KIB) await read(from + at, 128 * KIB);
   };
   await net.run(Promise.all([0, 256, 512, 768].map((mib) => thread(mib * MIB + 64 * KIB))));
   await net.pass(1500);

@@ -14,6 +14,9 @@ const stream = (position: number, runBytes: number) => ({
   position,
   runBytes,
   fromHead: position === runBytes,
+  waitedRunBytes: runBytes,
+  lastBytes: MIB,
+  isAlone: true,
   isNear: true,
 });
 
