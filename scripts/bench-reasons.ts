@@ -17,6 +17,10 @@ export const REASONS: Readonly<Record<string, string>> = {
     'the server’s own timer ends a round trip of 20 ms after about 21; the rest is waking the threads',
   'random: random 256 KiB, not aligned: p50, round trips':
     'the server’s own timer ends a round trip of 20 ms after about 21; the rest is waking the threads',
+  'random: 256 KiB, two sequences on one handle, 1 ×: fetched ÷ read':
+    'the kernel reads up to 1 MiB ahead of each sequence, and asks for 1.28 times what these 5 MiB are; hardly more is fetched',
+  'random: 256 KiB, two sequences on one handle, 16 ×: fetched ÷ read':
+    'the kernel reads up to 1 MiB ahead of each sequence, and asks for 1.5 times what these 3 MiB are; hardly more is fetched',
   'demand: p99 of 64 KiB on demand':
     'eight streams at full speed keep both cores busy, the server’s answers included',
   'loader: one process: time ÷ 16 curls':
