@@ -61,6 +61,9 @@ const ENDING_SHARE = 0.5;
  * not when one of twenty bodies of several MiB has ended.
  */
 const SPARE_SHARE = 1 / 3;
+/** With such a part a connection mostly waits for the round trip: that many are under way where half as many large ones are. */
+const SMALL_PART_BYTES = 1024 * 1024;
+const SMALL_PART_LOAD = 0.5;
 /** Of the connections of prefetch, gentle fetching takes no more than half: a load that begins finds some free. */
 const GENTLE_SHARE = 0.5;
 
@@ -108,6 +111,8 @@ export class PartScheduler implements Scheduler {
   #demands = 0;
   /** Without those that are ending. */
   #prefetches = 0;
+  /** What they count as, small ones less. */
+  #prefetchLoad = 0;
   #endings = 0;
   #gentle = 0;
 
@@ -133,7 +138,7 @@ export class PartScheduler implements Scheduler {
 
   arrived(bytes: number): void {
     const readersWait = () => [...this.#lanes].some(({ source }) => source.readersWait);
-    const use = { running: this.running, prefetchRunning: this.#prefetches, readersWait };
+    const use = { running: this.running, prefetchRunning: this.#prefetchLoad, readersWait };
     if (this.#limits.arrived(bytes, use)) this.#pump();
   }
 
@@ -198,32 +203,35 @@ export class PartScheduler implements Scheduler {
   get #mayPrefetch(): boolean {
     const { total, prefetch, reserved } = this.#limits;
     const spare = Math.floor(reserved * SPARE_SHARE);
-    return this.#prefetches < prefetch && this.#prefetches + this.#endings + this.#demands < total - spare;
+    const running = this.#prefetches + this.#endings + this.#demands;
+    return this.#prefetchLoad < prefetch && this.#prefetches < total - reserved && running < total - spare;
   }
 
   #start({ lane, prefetch: { bytes, turn }, isGentle }: NextTurn): void {
     lane.givenBytes += bytes;
+    const load = bytes <= SMALL_PART_BYTES ? SMALL_PART_LOAD : 1;
     lane.prefetches += 1;
     this.#prefetches += 1;
+    this.#prefetchLoad += load;
     if (isGentle) this.#gentle += 1;
     let isEnding = false;
+    const leave = () => {
+      lane.prefetches -= 1;
+      this.#prefetches -= 1;
+      this.#prefetchLoad -= load;
+    };
     const ending = () => {
       const { total, prefetch } = this.#limits;
       if (isEnding || this.#endings >= (total - prefetch) * ENDING_SHARE) return;
       isEnding = true;
-      lane.prefetches -= 1;
-      this.#prefetches -= 1;
+      leave();
       this.#endings += 1;
       this.#pump();
     };
     const run = async () => {
       await turn(ending);
-      if (isEnding) {
-        this.#endings -= 1;
-      } else {
-        lane.prefetches -= 1;
-        this.#prefetches -= 1;
-      }
+      if (isEnding) this.#endings -= 1;
+      else leave();
       if (isGentle) this.#gentle -= 1;
       this.#ended(lane);
     };

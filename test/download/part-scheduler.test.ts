@@ -24,10 +24,10 @@ function harness(connectionsMax: number) {
     running.delete(name);
     await settle(2);
   };
-  /** A file with so much to fetch ahead, in parts of 1 MiB, and gently. */
-  const file = (name: string, prefetches: number, gentle = 0) => {
+  /** A file with so much to fetch ahead, and gently, in parts of so many bytes. */
+  const file = (name: string, prefetches: number, gentle = 0, bytes = 2 * MIB) => {
     let next = 0;
-    const take = (): Prefetch => ({ bytes: MIB, turn: turn(`${name}${next++}`) });
+    const take = (): Prefetch => ({ bytes, turn: turn(`${name}${next++}`) });
     const source = {
       readersWait: true,
       nextPrefetch: () => (next < prefetches ? take() : undefined),
@@ -51,6 +51,20 @@ t.test('fetching ahead begins with a few connections; demand has all', async (t)
   await settle(2);
   t.equal(scheduler.running, 24, 'up to the connection limit');
   t.equal(begun.filter((name) => name.startsWith('d')).length, 18);
+});
+
+t.test('of small parts twice as many are under way, up to what prefetch may have', async (t) => {
+  const { scheduler, begun, file, end } = harness(24);
+  file('s', 100, 0, MIB);
+  await settle(2);
+  t.equal(begun.length, 12);
+  for (let name = 0; name < 10; name += 1) await end(`s${name}`);
+  t.equal(scheduler.running, 12);
+  // A server that is far.
+  scheduler.pace.firstByte(20);
+  await end('s10');
+  t.equal(scheduler.limits.prefetch, 12);
+  t.equal(scheduler.running, 18, 'twice twelve are more than leave some to demand');
 });
 
 t.test('prefetch never takes the last quarter of the connections', async (t) => {
