@@ -9,9 +9,13 @@
 import type { CacheMetrics } from '../observability/cache-metrics.js';
 import type { FileOperations } from './file-operations.js';
 import type { CacheIndex } from './index/cache-index.js';
+import type { Beginning } from './index/claims.js';
+import { mapFileBytes } from './map-file.js';
 
 /** Counted at a time for a larger object: a few parts, so that the index is asked a few times a second at most. */
 export const GRAIN_BYTES = 32 * 1024 * 1024;
+/** Of a smaller object all is counted at once. */
+const SMALL_BYTES_MAX = 1024 * 1024;
 /** The room that was made may be taken by others that want some, of which there are not that many. */
 const TRIES_MAX = 100;
 const BYTES_MAX_DEFAULT = 20 * 1024 ** 3;
@@ -72,6 +76,16 @@ export class Budget {
       if (over > 0 && this.free(over) === 0) return false;
     }
     return false;
+  }
+
+  /**
+   * What is to be counted for a copy from its beginning, where it fits: all of a small one, so that the index need not be
+   * asked again before it is filled.
+   */
+  beginning(size: number): Beginning {
+    const bytes = size + mapFileBytes(size);
+    const isWise = size <= SMALL_BYTES_MAX && bytes + this.freeBytesMin <= this.freeBytes;
+    return { bytes: isWise ? bytes : 0, bytesMax: this.bytesMax };
   }
 
   /** Evicts what held `bytes`, as far as something can be evicted. Returns what it held. */

@@ -219,10 +219,11 @@ export class Cache implements CopySource {
 
   #acquire(version: ObjectVersion, how: AcquireHow): CachedCopy | undefined {
     const { claims } = this.#directory.index;
+    const begin = this.#budget.beginning(version.size);
     const begun = this.#access.attempt('acquire a copy', () =>
       this.#withFiles((files) => ({
         files,
-        acquired: claims.acquire(version, this.#directory.newName(), files, how),
+        acquired: claims.acquire(version, this.#directory.newName(), files, how, begin),
       })),
     );
     this.#sweep();

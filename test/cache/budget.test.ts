@@ -121,6 +121,31 @@ t.test(
   },
 );
 
+t.test(
+  'a small object is counted from the beginning of its copy, if it fits, and not when nothing came',
+  async (t) => {
+    const whole = MIB + mapFileBytes(MIB);
+    const cache = await openCache(t.testdir({}), { bytesMax: 2 * whole });
+    const copy = cache.acquire(version('a', MIB));
+    t.equal(cache.stats().bytes, whole);
+    t.equal(copy.reservedBytes, MIB);
+    t.ok(copy.reserve(MIB));
+    t.equal(cache.stats().bytes, whole, 'once');
+    const large = cache.acquire(version('large', MIB + 1));
+    t.equal(cache.stats().bytes, whole);
+    t.equal(large.reservedBytes, 0);
+    large.release();
+    cache.acquire(version('b', MIB));
+    t.equal(cache.stats().bytes, 2 * whole);
+    const late = cache.acquire(version('c', MIB));
+    t.equal(late.reservedBytes, 0);
+    t.notOk(late.reserve(1), 'nothing is evicted for an object that was merely opened');
+    copy.release();
+    t.equal(cache.stats().bytes, whole, 'of a nothing came');
+    cache.close();
+  },
+);
+
 t.test('a part of the disk stays free: first by evicting, then by refusing', async (t) => {
   const space = { freeBytes: 1024 * MIB, bytes: 2048 * MIB };
   const files = { ...realFiles, space: () => space };

@@ -46,6 +46,14 @@ export type TakenOver =
   | { readonly kind: 'claimed'; readonly bytes: number }
   | { readonly kind: 'following'; readonly owner: string };
 
+/** What is counted for a copy from its beginning, unless that were more than `bytesMax` with all others. */
+export interface Beginning {
+  readonly bytes: number;
+  readonly bytesMax: number;
+}
+
+const NOTHING: Beginning = { bytes: 0, bytesMax: 0 };
+
 /** What is known of a copy that nobody writes any more. */
 export interface Left {
   /** What its files look like: see stamp.ts. Undefined where that proves nothing. */
@@ -81,11 +89,17 @@ export class Claims {
    * @param name of the files of a copy that did not exist
    * @param how a copy that is only looked at was not used: it is evicted no later for that
    */
-  acquire(version: ObjectVersion, name: string, files: FilesOfCopy, how: AcquireHow = 'use'): Acquired {
+  acquire(
+    version: ObjectVersion,
+    name: string,
+    files: FilesOfCopy,
+    how: AcquireHow = 'use',
+    begin: Beginning = NOTHING,
+  ): Acquired {
     return this.#database.change(() => {
       const row = this.find(version);
       if (row !== undefined && this.#isOurs(row)) return { kind: 'busy' };
-      const outcome = this.#enter(version, row, name, files);
+      const outcome = this.#enter(version, row ?? begin, name, files);
       const { id, useCount } = outcome.row;
       this.#hold(id);
       // One that was never used has no files: whoever makes them uses it.
@@ -206,11 +220,11 @@ export class Claims {
     return this.#row("SELECT * FROM copies WHERE identity = ? AND state <> 'evicting'", identity);
   }
 
-  insert(version: ObjectVersion, name: string, state: CopyState = 'filling'): CopyRow {
+  insert(version: ObjectVersion, name: string, state: CopyState = 'filling', begin = NOTHING): CopyRow {
     const { endpoint, bucket, key, etag, versionId, size } = version;
     const row = this.#row(
-      `INSERT INTO copies (identity, endpoint, bucket, key, etag, version_id, size, name, state)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING *`,
+      `INSERT INTO copies (identity, endpoint, bucket, key, etag, version_id, size, name, state, bytes)
+       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, iif((SELECT bytes FROM totals) + ?10 <= ?11, ?10, 0)) RETURNING *`,
       versionIdentity(version),
       endpoint,
       bucket,
@@ -220,6 +234,8 @@ export class Claims {
       size,
       name,
       state,
+      begin.bytes,
+      begin.bytesMax,
     );
     assert(row !== undefined, 'an inserted row is returned');
     return row;
@@ -231,12 +247,12 @@ export class Claims {
 
   #enter(
     version: ObjectVersion,
-    row: CopyRow | undefined,
+    row: CopyRow | Beginning,
     name: string,
     files: FilesOfCopy,
   ): Exclude<Acquired, { kind: 'busy' }> {
     const { owners } = this.#deps;
-    if (row === undefined) return this.#fill(this.insert(version, name), 'new', files);
+    if (!('state' in row)) return this.#fill(this.insert(version, name, 'filling', row), 'new', files);
     if (row.state === 'complete') {
       if (files.isWhole(row)) return { kind: 'complete', row };
       if (owners.isUsedByAnother(row.id)) {
