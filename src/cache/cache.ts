@@ -219,13 +219,11 @@ export class Cache implements CopySource {
 
   #acquire(version: ObjectVersion, how: AcquireHow): CachedCopy | undefined {
     const { claims } = this.#directory.index;
-    const begin = this.#budget.beginning(version.size);
-    const begun = this.#access.attempt('acquire a copy', () =>
-      this.#withFiles((files) => ({
-        files,
-        acquired: claims.acquire(version, this.#directory.newName(), files, how, begin),
-      })),
-    );
+    const begun = this.#access.attempt('acquire a copy', () => {
+      const begin = this.#budget.beginning(version.size);
+      const name = this.#directory.newName();
+      return this.#withFiles((files) => ({ files, acquired: claims.acquire(version, name, files, how, begin) }));
+    });
     this.#sweep();
     if (begun === undefined || begun.acquired.kind === 'busy') return undefined;
     return this.#begin(version, begun.acquired, begun.files);

@@ -163,6 +163,22 @@ t.test('a part of the disk stays free: first by evicting, then by refusing', asy
   cache.close();
 });
 
+t.test('a disk that does not say what is free costs no reader anything', async (t) => {
+  let fails = false;
+  const space = (path: string) => {
+    if (fails) throw Object.assign(new Error('the disk is gone'), { code: 'EIO' });
+    return realFiles.space(path);
+  };
+  const cache = await openCache(t.testdir({}), { files: { ...realFiles, space } });
+  fails = true;
+  const copy = cache.acquire(version('a', MIB));
+  t.equal(copy.role, 'private');
+  copy.release();
+  fails = false;
+  t.equal(cache.acquire(version('a', MIB)).role, 'owner');
+  cache.close();
+});
+
 t.test('a smaller budget holds from the start', async (t) => {
   const directory = t.testdir({});
   const first = await openCache(directory, { bytesMax: 10 * MIB });
