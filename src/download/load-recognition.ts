@@ -58,7 +58,7 @@ export class LoadRecognition {
   /** Looks at what of the format's marks has arrived, and tells `onNews` when that told something. */
   async look(onNews: () => void): Promise<void> {
     // Once all is there, nothing is left to be fetched in some order.
-    if (this.#isLooking || this.#isHere) return;
+    if (this.#isLooking || this.#arrivedWants === undefined || this.#isHere) return;
     this.#isLooking = true;
     try {
       for (let wants = this.#arrivedWants; wants !== undefined; wants = this.#arrivedWants) {
