@@ -2,10 +2,11 @@
  * What a cache must stand, as bench-cache.ts measures it: each item starts daemons on a cache directory of its own, looks
  * at every byte that it reads, and says what it found.
  */
-import { rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BLOCK_BYTES } from '../src/runtime/block-checksums.js';
 import { fillPattern } from '../src/runtime/pattern.js';
+import { DEFAULT_CREDENTIALS } from '../src/s3-server/server.js';
 import { chances, killDuringFill } from '../test/support/cache-kills.js';
 import * as cache from '../test/support/cache-world.js';
 import type { CacheWorld } from '../test/support/cache-world.js';
@@ -49,10 +50,23 @@ async function timeOf(path: string): Promise<number> {
   return reading.seconds;
 }
 
+/** As a download leaves it: how large the pieces are that a file was written in decides what it costs to map it. */
+async function download({ server }: CacheWorld, key: string, path: string): Promise<void> {
+  const { accessKeyId, secretAccessKey } = DEFAULT_CREDENTIALS;
+  const quietly = ['--silent', '--show-error', '--fail', '--output', path];
+  const signed = ['--aws-sigv4', 'aws:amz:us-east-1:s3', '--user', `${accessKeyId}:${secretAccessKey}`];
+  const unsigned = ['--header', 'x-amz-content-sha256: UNSIGNED-PAYLOAD'];
+  const url = `${server.endpoint}/${BUCKET}/${key}`;
+  const { code, stderr } = await run('curl', [...quietly, ...signed, ...unsigned, url]);
+  if (code !== 0) throw new Error(`curl ended with ${code}: ${stderr}`);
+}
+
 /** Item 1: after a restart nothing is fetched, and reading costs what it costs from the local disk. */
 export const restart: Item = async ({ world, folder, sizeBytes, runs }) => {
   const shardBytes = Math.floor(sizeBytes / 4);
   const shards = ['s0', 's1', 's2', 's3'];
+  const downloads = join(folder, 'downloads');
+  mkdirSync(downloads);
   await world.server.putSynthetic(BUCKET, 'big', { size: sizeBytes, seed: SEED });
   await bench.benchReader(['make', join(folder, 'big'), '--size', sizeBytes, '--verify', SEED]);
   for (const [i, key] of shards.entries()) {
@@ -60,6 +74,7 @@ export const restart: Item = async ({ world, folder, sizeBytes, runs }) => {
     safetensorsHeader(shardBytes).copy(bytes);
     await world.server.putObject(BUCKET, key, bytes, { checksumAlgorithm: 'CRC64NVME' });
     writeFileSync(join(folder, key), bytes);
+    await download(world, key, join(downloads, key));
   }
   const load = async (root: string, ...options: readonly (string | number)[]) =>
     (await bench.benchProgram('loader', [...shards.map((key) => join(root, key)), ...options])).seconds;
@@ -69,20 +84,31 @@ export const restart: Item = async ({ world, folder, sizeBytes, runs }) => {
   await load(first.mountpoint, '--verify', SEED);
   await cache.unmount(world, first);
   const before = world.fetched();
-  const [reads, loads]: [number[], number[]] = [[], []];
+  const [reads, loads, loadsOfDownloads]: [number[], number[], number[]] = [[], [], []];
   await readAll(join(folder, 'big'), SEED);
   for (let round = 0; round < runs; round += 1) {
     const daemon = await world.mountCached();
     await bench.warmMemory(sizeBytes + 256 * MIB);
     reads.push((await timeOf(join(daemon.mountpoint, 'big'))) / (await timeOf(join(folder, 'big'))));
-    loads.push((await load(daemon.mountpoint)) / (await load(folder)));
+    const seconds = await load(daemon.mountpoint);
+    loads.push(seconds / (await load(folder)));
+    loadsOfDownloads.push(seconds / (await load(downloads)));
     await readAll(join(daemon.mountpoint, 'big'), SEED);
     await cache.unmount(world, daemon);
   }
   return [
     { of: 'restart: bytes fetched again', value: world.fetched() - before, limit: { atMost: 0 } },
     { of: 'restart: time of dd ÷ local file', value: bench.median(reads), limit: { atMost: 1.33 } },
-    { of: 'restart: time of a loader ÷ local files', value: bench.median(loads), limit: { atMost: 1.5 } },
+    {
+      of: 'restart: time of a loader ÷ local files that curl wrote',
+      value: bench.median(loadsOfDownloads),
+      limit: { atMost: 1.5 },
+    },
+    {
+      of: 'restart: time of a loader ÷ local files that were written at once',
+      value: bench.median(loads),
+      limit: { atMost: 1.5 },
+    },
   ];
 };
 
