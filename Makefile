@@ -118,7 +118,7 @@ $(BENCH_PROGRAMS): dist/scripts/%: scripts/%.c scripts/bench-measure.h | setup
 
 test: build $(BENCH_PROGRAMS) ## Everything a user needs to trust it: unit, contract, mount, faults
 	@scripts/setup.sh clients
-	@$(TAP) $(call compiled,$(ALL_TESTS))
+	@$(TAP) $(call compiled,$(if $(CHECKED),$(filter-out $(UNIT_TESTS),$(ALL_TESTS)),$(ALL_TESTS)))
 
 test-race: build native-test native-fuzz ## Random schedules of the concurrency scenarios (RACE_RUNS, RACE_SEED)
 	@RACE_RUNS=$${RACE_RUNS:-600} $(TAP) dist/test/concurrency/scenarios.test.js
@@ -132,9 +132,10 @@ stress-test: build ## Readers, seeks, kills at random for a while (ITERATIONS, d
 bench: build $(BENCH_PROGRAMS) ## Measure (BENCH=, names as in scripts/bench.sh, or table; RUNS, SIZE_MIB)
 	@scripts/bench.sh $(BENCH)
 
+# The unit tests have run with `check` by then.
 ci: ## What CI runs: check, test, a bounded test-race, and the addon on each supported Node.js
 	@$(MAKE) --no-print-directory check
-	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory test CHECKED=yes
 	@$(MAKE) --no-print-directory test-race
 	@$(MAKE) --no-print-directory test-node-versions
 

@@ -63,7 +63,7 @@ t.test('the work of a worker that is killed is taken over at once, where it was'
   t.ok(await eventually(() => world.sent('one') > 10 * MIB));
   world.server.faults.connectionBytesPerSecond = CRAWL;
   const second = world.start(flags);
-  await second.says('1 files');
+  await second.says('1 file,');
   first.process.kill('SIGKILL');
   await first.ended;
   world.server.faults.clear();
@@ -87,7 +87,7 @@ t.test('a worker that ends in peace leaves the rest to the others', { skip }, as
   const first = world.start(['--part-size-max', '1MiB']);
   t.ok(await eventually(() => world.sent('one') > 0));
   const second = world.start();
-  await second.says('1 files');
+  await second.says('1 file,');
   first.process.kill('SIGTERM');
   const stopped = await first.ended;
   t.equal(stopped.code, 128 + 15);
@@ -162,7 +162,7 @@ t.test('without the addon a worker does not work beside those that share', { ski
   await world.put('one', pattern(2 * MIB, 1));
   world.server.faults.add({ operation: 'GetObject', bucket: BUCKET, fault: { kind: 'latency', ms: 60_000 } });
   const first = world.start(['--read-deadline', '5m']);
-  await first.says('1 files');
+  await first.says('1 file,');
   await t.rejects(world.sync({}, { addon: undefined }), { name: 'WorkersError', message: /other workers/ });
   first.process.kill('SIGKILL');
   await first.ended;
