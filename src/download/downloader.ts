@@ -5,9 +5,8 @@
  * scheduler, why by read-streams.ts and load-recognition.ts.
  *
  * Invariants: parts under way never overlap (each byte is asked for once, but for hedges.ts); what a reader waits for
- * is asked for before anything else, and at once: what several readers want at the same moment in one request, where
- * it is one range; a part that waits for its next attempt holds no connection; without readers nothing is fetched but
- * gently.
+ * is asked for first, and at once: what several readers want at the same moment in one request, where it is one range;
+ * a part that waits for its next attempt holds no connection; without readers nothing is fetched but gently.
  */
 import type { FormatProbe } from '../formats/load-plan.js';
 import { AbortScope } from '../runtime/aborter.js';
@@ -71,6 +70,8 @@ export class Downloader implements LaneSource {
   /** Prefetch parts whose next attempt is due. */
   #due: Part[] = [];
   #isPaused = false;
+  /** Somebody reads, or has it filled: else the local copy may be gone, and is not looked at. */
+  #isInUse = false;
   #fill: FillKind | undefined;
   #expected = 0;
 
@@ -104,6 +105,7 @@ export class Downloader implements LaneSource {
 
   /** Notes a read, whether its bytes are there or not, and fetches ahead of it. */
   observe(range: ByteRange): void {
+    this.#isInUse = true;
     this.#streams.observe(range);
     this.#load.observe(range, this.#streams);
     this.#moment.begin();
@@ -111,6 +113,7 @@ export class Downloader implements LaneSource {
 
   /** Asks for what is missing of `range`, ahead of all prefetch. The range was observed just before. */
   demand(range: ByteRange): void {
+    this.#isInUse = true;
     this.#streams.waited();
     for (const gap of this.#target.missing(range)) {
       for (const part of this.#parts.overlapping(gap)) this.#urge(part, Math.max(gap.start, part.start));
@@ -122,12 +125,14 @@ export class Downloader implements LaneSource {
   /** Fetches all of the object, unless it is larger than what may be filled, or a window, until `stop`. */
   fill(kind: FillKind): void {
     if (this.#target.version.size > this.#options.fillBytesMax) return;
+    this.#isInUse = true;
     if (this.#fill !== 'as prefetch') this.#fill = kind;
     this.#lane.offer();
   }
 
   /** Ends all parts under way; what arrived stays. A later `demand` or `observe` starts anew. */
   stop(): void {
+    this.#isInUse = false;
     this.#underWay.end();
     for (const part of this.#parts) part.cancelSleep?.();
     this.#parts.clear();
@@ -150,7 +155,7 @@ export class Downloader implements LaneSource {
     for (let part = this.#due.shift(); part !== undefined; part = this.#due.shift()) {
       if (part.state === 'queued' && !part.demanded) return this.#prefetchOf(part);
     }
-    if (this.#isPaused) return undefined;
+    if (this.#isPaused || !this.#isInUse) return undefined;
     const limits = this.#prefetchLimits(this.#partBytesMax);
     const range = nextPrefetch(this.#prefetchState(), limits);
     if (range === undefined || !this.#target.hasRoom(range)) return undefined;

@@ -57,10 +57,11 @@ export class LoadRecognition {
 
   /** Looks at what of the format's marks has arrived, and tells `onNews` when that told something. */
   async look(onNews: () => void): Promise<void> {
-    // Once all is there, nothing is left to be fetched in some order.
-    if (this.#isLooking || this.#arrivedWants === undefined || this.#isHere) return;
+    if (this.#isLooking) return;
     this.#isLooking = true;
     try {
+      // Once all is there, nothing is left to be fetched in some order.
+      if (this.#arrivedWants === undefined || this.#isHere) return;
       for (let wants = this.#arrivedWants; wants !== undefined; wants = this.#arrivedWants) {
         this.#probe?.look(await this.#target.peek(wants));
         onNews();

@@ -278,3 +278,37 @@ t.test('a transport that throws is reported as a bug, not as a full or broken di
   await t.rejects(content.read(new Uint8Array(10), 0), { message: /failed by a bug: bug in the transport/ });
   content.close();
 });
+
+t.test('of an object that nobody reads any more nothing is looked at', async (t) => {
+  const { faulty, clock, version } = world(400 * MIB, {});
+  const target = new BookTarget(version);
+  const scheduler = new PartScheduler({ clock }, { connectionsMax: 4 });
+  const plan = {
+    format: 'safetensors',
+    first: [{ start: 100 * MIB, end: 101 * MIB }],
+    dataStart: 0,
+  } as const;
+  const downloader = new Downloader(
+    target,
+    {
+      objectStore: faulty,
+      clock,
+      logger: silentLogger,
+      metrics: new TransferMetrics(clock),
+      scheduler,
+      createProbe: () => ({ ...NO_PROBE, plan }),
+    },
+    { partBytesMax: 8 * MIB, prefetchBytesMax: 32 * MIB, fillBytesMax: GIB, stallTimeoutMs: 1000 },
+  );
+  target.availability.publish({ start: 0, end: MIB });
+  downloader.observe({ start: 0, end: MIB });
+  downloader.stop();
+  // As of memory that was given back.
+  target.firstMissing = () => {
+    throw new Error('it is closed');
+  };
+  await settle(5);
+  const other = { readersWait: false, nextPrefetch: () => undefined, nextGentle: () => undefined };
+  scheduler.openLane(other).offer();
+  t.same(faulty.calls, []);
+});
