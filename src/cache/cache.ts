@@ -222,10 +222,9 @@ export class Cache implements CopySource {
     const begun = this.#access.attempt('acquire a copy', () => {
       const begin = this.#budget.beginning(version.size);
       const name = this.#directory.newName();
-      return this.#withFiles((files) => ({
-        files,
-        acquired: claims.acquire(version, name, files, how, begin),
-      }));
+      return this.#withFiles((files) => {
+        return { files, acquired: claims.acquire(version, name, files, how, begin) };
+      });
     });
     this.#sweep();
     if (begun === undefined || begun.acquired.kind === 'busy') return undefined;

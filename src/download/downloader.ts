@@ -145,8 +145,7 @@ export class Downloader implements LaneSource {
     this.#load.reset();
   }
 
-  // What the scheduler calls (LaneSource).
-
+  // What the scheduler calls (LaneSource):
   get readersWait(): boolean {
     return this.#fill === 'as prefetch' || this.#target.wanted({ start: 0, end: this.#target.version.size });
   }
