@@ -12,6 +12,8 @@ import type { DownloadTarget } from './target.js';
 /** In-order reading of this much, or of three largest parts, is a load. */
 const LOAD_BYTES = 24 * 1024 * 1024;
 const LOAD_PARTS = 3;
+/** Many short sequences side by side come to much together, and are none: on average each has to go on for so long. */
+const LOAD_BYTES_EACH = 4 * 1024 * 1024;
 /** How far the kernel may read ahead of whoever looks at a header, or a directory, only. */
 const READ_AHEAD_BYTES = 1024 * 1024;
 
@@ -51,8 +53,9 @@ export class LoadRecognition {
   observe(read: ByteRange, streams: ReadStreams): void {
     if (this.#isLoad) return;
     const loadBytes = Math.min(LOAD_BYTES, LOAD_PARTS * this.#options.partBytesMax);
+    const jointBytes = Math.max(loadBytes, LOAD_BYTES_EACH * streams.loading);
     this.#isLoad =
-      streams.longestRunBytes >= loadBytes || streams.loadedBytes >= loadBytes || this.#isOfData(read);
+      streams.longestRunBytes >= loadBytes || streams.loadedBytes >= jointBytes || this.#isOfData(read);
   }
 
   /** Looks at what of the format's marks has arrived, and tells `onNews` when that told something. */

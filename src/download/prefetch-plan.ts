@@ -47,6 +47,9 @@ export const PART_BYTES_MIN = 1024 * 1024;
 const OPEN_WINDOW_PART_BYTES_MIN = 8 * 1024 * 1024;
 /** A part of a fill is worth its round trip when it takes as long as so many of them. */
 const PART_ROUND_TRIPS = 2;
+/** Requests ahead of a reader who does not wait: in so many pieces, no larger than fast ones begin with. */
+const CALM_PARTS = 4;
+const CALM_PART_BYTES_MAX = 4 * 1024 * 1024;
 /** Ahead of a reader there is, for each connection, what it brings in so many round trips: requests overlap then. */
 const WINDOW_ROUND_TRIPS = 8;
 
@@ -121,7 +124,10 @@ function nextInWindow(
   const end = Math.min(stream.position + windowBytes, state.size);
   const free = state.firstFree({ start: stream.position, end });
   if (free === undefined) return undefined;
-  const partBytes = Math.max(windowBytes / limits.connections, limits.windowPartBytesMin);
+  // Who has not waited lately has time: the next request is sent when it is worth one.
+  const isCalm = stream.runBytes > stream.waitedRunBytes;
+  const calmPartBytes = isCalm ? Math.min(windowBytes / CALM_PARTS, CALM_PART_BYTES_MAX) : 0;
+  const partBytes = Math.max(windowBytes / limits.connections, limits.windowPartBytesMin, calmPartBytes);
   const range = cut(free, partBytes, limits);
   // A sliver at the far edge waits until the window has moved on: else each read would send a small request.
   const isSliver = range.end >= end && end < state.size && range.end - range.start < partBytes;

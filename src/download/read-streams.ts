@@ -36,6 +36,8 @@ const ALONE_WINDOW_FACTOR = 1;
 const ONE_OF_MANY_WINDOW_FACTOR = 0.2;
 /** Less is not worth a request. */
 const WINDOW_BYTES_MIN = 256 * 1024;
+/** Of a run, only what lies beyond this speaks for a load that is spread over several streams. */
+const LOAD_RUN_BYTES_MIN = 4 * 1024 * 1024;
 /** A window of so many runs has a reader at full speed after two round trips. */
 const WINDOW_FACTOR = 8;
 /** The first request of a file: small, because the first byte counts, large enough for most headers. */
@@ -92,6 +94,7 @@ export class ReadStreams {
   #streams: Stream[] = [];
   #longestRunBytes = 0;
   #loadedBytes = 0;
+  #loading = 0;
   #readBytes = 0;
   /** Of which most was read, alone or not. */
   #mostRead: Stream | undefined;
@@ -106,9 +109,14 @@ export class ReadStreams {
     return this.#longestRunBytes;
   }
 
-  /** Bytes of all long runs together since the last `reset`, without their beginnings. */
+  /** Bytes of all runs together since the last `reset`, without their beginnings and without short ones. */
   get loadedBytes(): number {
     return this.#loadedBytes;
+  }
+
+  /** How many runs have a part in `loadedBytes`. */
+  get loading(): number {
+    return this.#loading;
   }
 
   /** Notes one read and returns the stream it belongs to. */
@@ -143,6 +151,7 @@ export class ReadStreams {
     this.#streams = [];
     this.#longestRunBytes = 0;
     this.#loadedBytes = 0;
+    this.#loading = 0;
     this.#readBytes = 0;
     this.#mostRead = undefined;
   }
@@ -167,8 +176,9 @@ export class ReadStreams {
   }
 
   #lengthen(stream: { runBytes: number }, bytes: number): void {
-    const before = Math.max(stream.runBytes, LONG_RUN_BYTES);
+    const before = Math.max(stream.runBytes, LOAD_RUN_BYTES_MIN);
     stream.runBytes += bytes;
+    if (before === LOAD_RUN_BYTES_MIN && stream.runBytes > before) this.#loading += 1;
     this.#loadedBytes += Math.max(0, stream.runBytes - before);
     this.#longestRunBytes = Math.max(this.#longestRunBytes, stream.runBytes);
   }

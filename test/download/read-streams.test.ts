@@ -159,13 +159,15 @@ t.test('a demand asks for what is wanted, and for more the longer the run', asyn
 
 t.test('what several streams read counts together, without their beginnings', async (t) => {
   const streams = new ReadStreams();
-  for (let index = 0; index < 50; index += 1) streams.observe(read(index * 100 * MIB, 8 * MIB));
-  t.equal(streams.loadedBytes, 0, 'sequences of 8 MiB are none');
-  for (let at = 8; at < 12; at += 1) {
+  for (let index = 0; index < 50; index += 1) streams.observe(read(index * 100 * MIB, 4 * MIB));
+  t.equal(streams.loadedBytes, 0, 'random reads of 4 MiB are none');
+  t.equal(streams.loading, 0);
+  for (let at = 4; at < 8; at += 1) {
     streams.observe(read(at * MIB, MIB));
     streams.observe(read(100 * MIB + at * MIB, MIB));
   }
   t.equal(streams.loadedBytes, 8 * MIB);
+  t.equal(streams.loading, 2);
 });
 
 t.test('reset forgets everything', async (t) => {
