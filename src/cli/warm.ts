@@ -36,7 +36,9 @@ export function warmSummary(summary: RunSummary): string {
     `${objects(there)} in the cache, ${formatBytes(bytesFetched + bytesCached)}: ${formatBytes(bytesFetched)} fetched, ${formatBytes(bytesCached)} were there`,
     ...(failed === 0 ? [] : [`${failed} FAILED`]),
     ...(unmatched === 0 ? [] : [`${unmatched} named in vain`]),
-    ...(lost === 0 ? [] : [`${objects(lost)} NOT KEPT: the cache has no room for all of them`]),
+    ...(lost === 0
+      ? []
+      : [`${objects(lost)} NOT KEPT: the cache has no room for all of them, or failed; the log says which`]),
   ].join('; ');
 }
 

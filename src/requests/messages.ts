@@ -96,7 +96,7 @@ export interface RunSummary {
   readonly unmatched: number;
   readonly bytesFetched: number;
   readonly bytesCached: number;
-  /** Objects that were there and are not any more: the cache had no room for all of them, or could not keep them. */
+  /** Objects that were there and are not any more: no room for all, or the cache failed. */
   readonly lost: number;
 }
 
