@@ -59,6 +59,8 @@ export class CachedCopy implements LocalCopy {
   readonly #name: string;
   readonly #version: ObjectVersion;
   readonly #map: MapFile;
+  /** This process made its files. */
+  readonly #isOurs: boolean;
   #role: CopyRole;
   #ownerId: string | undefined;
   #verdict: CopyVerdict;
@@ -78,6 +80,7 @@ export class CachedCopy implements LocalCopy {
     this.#map = map;
     this.memory = map;
     this.trust = trust;
+    this.#isOurs = role === 'owner' && trust === 'fresh';
     this.#role = role;
     this.#ownerId = beginning.ownerId;
     this.#verdict = trust === 'complete' ? beginning.verdict : 'unknown';
@@ -93,10 +96,11 @@ export class CachedCopy implements LocalCopy {
 
   get path(): string {
     const { directory } = this.#keeper;
-    const part = directory.fileOf(this.#name, 'part');
-    const complete = directory.fileOf(this.#name, 'complete');
-    // Another process may have renamed it, even one that was killed before it could say so.
-    return this.#isComplete || this.#isThere(complete) ? complete : part;
+    const complete = () => directory.fileOf(this.#name, 'complete');
+    if (this.#isComplete) return complete();
+    // Nobody renames what this process began. Else another may have, even one that was killed before it could say so.
+    const isRenamed = !this.#isOurs && this.#isThere(complete());
+    return isRenamed ? complete() : directory.fileOf(this.#name, 'part');
   }
 
   get verdict(): CopyVerdict {

@@ -133,7 +133,7 @@ export class Downloader implements LaneSource {
   /** Ends all parts under way; what arrived stays. A later `demand` or `observe` starts anew. */
   stop(): void {
     this.#isInUse = false;
-    this.#underWay.end();
+    if (!this.#parts.isIdle) this.#underWay.end();
     for (const part of this.#parts) part.cancelSleep?.();
     this.#parts.clear();
     this.#hedges?.stop();

@@ -16,6 +16,11 @@ export class PartsUnderWay implements Iterable<Part> {
     return this.#parts.size;
   }
 
+  /** No part, and no attempt that goes on: nobody would hear of an abort, which costs as much all the same. */
+  get isIdle(): boolean {
+    return this.#parts.size + this.#attempts.size === 0;
+  }
+
   /** What has not arrived of them, as `missing` tells of a range. */
   bytesLeft(missing: (range: ByteRange) => readonly ByteRange[]): number {
     const gaps = [...this.#parts].flatMap((part) => missing(part));

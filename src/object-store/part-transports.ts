@@ -41,6 +41,8 @@ export class PartTransports {
   readonly #deps: PartTransportsDeps;
   #unusual = 0;
   #restUntilMs = -Infinity;
+  /** Where requests went last that no proxy is for. */
+  #direct: Origin | undefined;
 
   constructor(deps: PartTransportsDeps) {
     this.#deps = deps;
@@ -63,7 +65,7 @@ export class PartTransports {
     if (sink.lend === undefined || !socket?.usable || clock.nowMs() < this.#restUntilMs) return undefined;
     if (!PLAIN.test(version.etag)) return undefined;
     const request = await this.#sign(version, options);
-    if (request === undefined || isProxied(request.origin)) return undefined;
+    if (request === undefined || !this.#isDirect(request.origin)) return undefined;
     const place = this.#counted(sink.lend(), range.start);
     try {
       const sent = rehearsedBy === undefined ? request : { ...request, origin: rehearsedBy };
@@ -80,6 +82,8 @@ export class PartTransports {
   /** Undefined when nothing can be signed now, or not in time: the SDK's path meets the same, and explains it. */
   async #sign(version: ObjectVersion, options: FetchOptions): Promise<SignedRequest | undefined> {
     const { connection, clock } = this.#deps;
+    const known = connection.signedRequests.known(version);
+    if (known !== undefined) return known;
     const abort = linkAbort(options.signal);
     const cancel = clock.after(options.stallTimeoutMs, abort.abort);
     try {
@@ -90,6 +94,16 @@ export class PartTransports {
       cancel();
       abort.unlink();
     }
+  }
+
+  /** The environment, which says so, is looked at once for each place. */
+  #isDirect(origin: Origin): boolean {
+    const last = this.#direct;
+    if (last?.hostname === origin.hostname && last.port === origin.port && last.protocol === origin.protocol)
+      return true;
+    if (isProxied(origin)) return false;
+    this.#direct = origin;
+    return true;
   }
 
   async #bySdk(fetch: PartFetch): Promise<PartOutcome> {

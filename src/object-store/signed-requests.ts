@@ -52,9 +52,10 @@ export class SignedRequests {
 
   /** Valid for minutes at least, unless the credentials are not. @throws what `SdkClient.get` throws before it sends */
   async get(version: ObjectVersion): Promise<SignedRequest> {
+    const fresh = this.known(version);
+    if (fresh !== undefined) return fresh;
     const id = versionIdentity(version);
     const known = this.#entries.get(id);
-    if (known && this.#isFresh(known)) return known.request;
     try {
       return (await this.#sign(id, version)).request;
     } catch (error) {
@@ -62,6 +63,12 @@ export class SignedRequests {
       if (known && this.#entries.has(id) && this.#nowMs() < known.expiresMs) return known.request;
       throw error;
     }
+  }
+
+  /** What `get` would give without signing; undefined when it would sign. */
+  known(version: ObjectVersion): SignedRequest | undefined {
+    const known = this.#entries.get(versionIdentity(version));
+    return known !== undefined && this.#isFresh(known) ? known.request : undefined;
   }
 
   /** To be called when the server refused the request: the next one is signed anew. */

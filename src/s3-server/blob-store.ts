@@ -71,6 +71,11 @@ export class BlobStore {
     return open(this.#path(blobId), 'r');
   }
 
+  /** The same while the event loop waits. Returns a descriptor, which the caller closes. */
+  openNow(blobId: string): number {
+    return fs.openSync(this.#path(blobId), 'r');
+  }
+
   /** Deletes the files that nothing refers to: what a crash between publishing and the journal leaves. */
   sweep(): void {
     for (const shard of fs.readdirSync(this.#blobsDir)) {
