@@ -92,14 +92,13 @@ export class Exchange {
 
   /** Returns undefined when a fault has taken the connection. */
   async #answer(): Promise<S3Response | undefined> {
-    const { clock, counters, faults } = this.#context;
+    const { connections, counters, faults } = this.#context;
     const target = parseTarget(this.#message);
     const operation = operationOf(target);
     this.#operation = operation;
     this.#meter = counters.requestBegun(operation, target.bucket, target.key);
     if (faults.roundTripMs > 0) {
-      const connection = this.#context.connections.of(this.#message.socket);
-      await sleep(clock, connection.delayMs(faults.roundTripMs), this.#signal);
+      await connections.travel(this.#message.socket, faults.roundTripMs, this.#signal);
     }
     const payload = this.#authenticate(target, operation);
     this.#faults = faults.match({

@@ -58,6 +58,30 @@ t.test('a connection that was opened ahead has paid the handshake, or a part of 
   t.equal(connections.of(socket).delayMs(0), 0, 'no network, no delay');
 });
 
+t.test('timers that fire late make the network no slower', async (t) => {
+  const lateMs = 1.5;
+  const clock = new (class extends SimulatedClock {
+    override after(delayMs: number, callback: () => void) {
+      return super.after(delayMs + lateMs, callback);
+    }
+  })();
+  const connections = new Connections(clock);
+  const socket = {} as Parameters<Connections['opened']>[0];
+  connections.opened(socket);
+  clock.advance(ROUND_TRIP_MS);
+  const { signal } = new AbortController();
+  const trips: number[] = [];
+  for (let n = 0; n < 60; n += 1) {
+    const startMs = clock.nowMs();
+    let isOver = false;
+    void connections.travel(socket, ROUND_TRIP_MS, signal).then(() => (isOver = true));
+    for (; !isOver; await new Promise(setImmediate)) clock.advance(0.1);
+    trips.push(Math.round(10 * (clock.nowMs() - startMs)) / 10);
+  }
+  t.equal(trips[0], ROUND_TRIP_MS + lateMs);
+  t.equal(trips.at(-1), ROUND_TRIP_MS);
+});
+
 t.test('a cap is held by small steps with next to no burst', async (t) => {
   const clock = new SimulatedClock();
   const pacer = new Pacer(clock);
