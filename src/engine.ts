@@ -13,12 +13,13 @@ import type { TransferConfig } from './config/mount-config.js';
 import { Downloader } from './download/downloader.js';
 import { HedgeBudget } from './download/hedge-budget.js';
 import { PartScheduler } from './download/part-scheduler.js';
+import { firstRequestOf } from './download/read-streams.js';
 import type { DirectReads } from './file/direct-reads.js';
 import { SparseFile } from './file/sparse-file.js';
 import { TempFileStores } from './file/temp-file-stores.js';
 import { createFormatProbe } from './formats/recognise.js';
 import { nativeAddonIfAny } from './native.js';
-import type { ObjectStore } from './object-store/object-store.js';
+import type { ObjectStore, ObjectVersion } from './object-store/object-store.js';
 import { Slots, splitConnections } from './object-store/slots.js';
 import type { Logger } from './observability/logger.js';
 import type { TransferMetrics } from './observability/metrics.js';
@@ -55,6 +56,8 @@ export interface EngineCache extends CopySource {
   readonly bytesMax: number;
   /** Under which other daemons on the directory find this one, and where; undefined: it is shared with nobody. */
   readonly owner: { readonly id: string; readonly folder: string } | undefined;
+  /** Something is there of a version, or was. */
+  knows(version: ObjectVersion): boolean;
   /** Evicts what nobody uses until about `bytes` are free; false when there was nothing. */
   free(bytes: number): boolean;
 }
@@ -93,6 +96,10 @@ export function buildEngine(config: EngineConfig, deps: EngineDeps): Engine {
       reads,
       directReads,
       copies: cache,
+      opening: (version) => {
+        if (version.size === 0 || cache.knows(version)) return;
+        objectStore.askAhead(version, firstRequestOf(version, config.partBytesMax), config.stallTimeoutMs);
+      },
       following: links,
       makeRoom: (bytes) => cache.free(bytes),
       createFile: (copy, size) =>

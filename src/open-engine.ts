@@ -41,6 +41,7 @@ export function engineCache(cache: Cache): EngineCache {
     bytesMax: cache.bytesMax,
     owner: { id: cache.ownerId, folder: cache.ownersFolder },
     acquire: (version) => cache.acquire(version),
+    knows: (version) => cache.knows(version),
     free: (bytes) => cache.free(bytes),
     close: () => cache.close(),
   };

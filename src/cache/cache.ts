@@ -19,7 +19,7 @@ import { CacheDirectory } from './cache-directory.js';
 import { CachedCopy } from './cached-copy.js';
 import type { CopyBeginning, CopyKeeper } from './cached-copy.js';
 import { cachedObject } from './cached-object.js';
-import type { CachedObject, CacheStats } from './cached-object.js';
+import type { CachedObject, CacheStats, EvictOptions } from './cached-object.js';
 import { CopyFiles } from './copy-files.js';
 import { checkSpace, refusal } from './directory-check.js';
 import { realFiles } from './file-operations.js';
@@ -155,6 +155,12 @@ export class Cache implements CopySource {
   /** The same for who looks whether a copy is in order: it was not used, and is evicted no later for that. */
   hold(version: ObjectVersion): LocalCopy {
     return this.#give(version, 'look');
+  }
+
+  /** Something is, or was, there of a version. */
+  knows(version: ObjectVersion): boolean {
+    const { claims } = this.#directory.index;
+    return this.#access.attempt('look for a copy', () => claims.find(version)) !== undefined;
   }
 
   /** By key. @throws when the index does not answer, as all that follows */
@@ -310,10 +316,4 @@ export class Cache implements CopySource {
   #takeBallast(): void {
     this.#quietly('hold some space for the index', () => this.#ballast.take());
   }
-}
-
-export interface EvictOptions {
-  /** Pinned ones as well. */
-  readonly pinned?: boolean | undefined;
-  readonly only?: ((copy: CachedObject) => boolean) | undefined;
 }

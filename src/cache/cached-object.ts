@@ -22,6 +22,12 @@ export interface CachedObject {
   readonly checksum: string | undefined;
 }
 
+export interface EvictOptions {
+  /** Pinned ones as well. */
+  readonly pinned?: boolean | undefined;
+  readonly only?: ((copy: CachedObject) => boolean) | undefined;
+}
+
 export interface CacheStats extends CatalogueTotals {
   readonly directory: string;
   readonly bytesMax: number;

@@ -207,6 +207,11 @@ export function demandBytesMin(start: number, stream: ReadStream | undefined, ca
   return stream.isNear ? NEAR_DEMAND_BYTES : 0;
 }
 
+/** What is asked for when the first reader of an object begins at its beginning, whatever it wants of it. */
+export function firstRequestOf({ size }: { readonly size: number }, partBytesMax: number): ByteRange {
+  return { start: 0, end: Math.min(HEAD_DEMAND_BYTES, partBytesMax, size) };
+}
+
 /**
  * How many bytes behind `stream.position` to have or to fetch, up to `windowBytesMax`: a share or a multiple of what was
  * read in order when the reader last found bytes missing. So it widens with what is read as long as it is too

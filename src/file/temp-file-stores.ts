@@ -28,6 +28,8 @@ import { fillWhole } from './whole-fill.js';
 export interface TempFileStoresDeps extends Omit<TempFileStoreDeps, 'onCorrupt' | 'cacheMetrics'> {
   readonly metrics: TransferMetrics;
   readonly copies: CopySource;
+  /** A version is about to be opened that nobody has open. */
+  readonly opening?: (version: ObjectVersion) => void;
 }
 
 export interface TempFileStoresOptions {
@@ -74,7 +76,7 @@ export class TempFileStores implements ContentSource {
   }
 
   open(version: ObjectVersion): Content {
-    const entry = this.#use(version);
+    const entry = this.#use(version, this.#deps.opening);
     const { store } = entry;
     this.#deps.metrics.cache.opened(store.availability.complete);
     const closing = createAborter();
@@ -181,12 +183,13 @@ export class TempFileStores implements ContentSource {
     cancel();
   }
 
-  #use(version: ObjectVersion): Entry {
+  #use(version: ObjectVersion, creating?: (version: ObjectVersion) => void): Entry {
     assert(!this.#closed, 'a file is opened after the stores were closed');
     const identity = versionIdentity(version);
     if (this.#isGivenUp(identity)) throw corruptError(version);
     let entry = this.#stores.get(identity);
     if (entry === undefined) {
+      creating?.(version);
       entry = this.#create(version, identity);
       this.#stores.set(identity, entry);
     }

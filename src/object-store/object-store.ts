@@ -201,6 +201,12 @@ export interface ObjectStore {
    */
   expectFetches(count: number, version?: ObjectVersion): void;
 
+  /**
+   * The first part of `version` to be fetched is likely to be just this, in a moment: the request for it may be sent already.
+   * Taken over by that fetch; when another comes first, or none within a second, it is given up. A hint.
+   */
+  askAhead(version: ObjectVersion, range: ByteRange, stallTimeoutMs: number): void;
+
   /** Ends all connections; calls under way fail as aborted. Idempotent. */
   close(): void;
 }

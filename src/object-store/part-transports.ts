@@ -16,7 +16,7 @@ import type { PartAttempt, PartFetch } from './part-fetch.js';
 import type { Origin, SignedRequest } from './presigned-get.js';
 import type { S3Connection } from './s3-connection.js';
 import { LocalWriteError } from './socket/socket-transport.js';
-import type { SocketOutcome } from './socket/socket-transport.js';
+import type { SocketAsk, SocketOutcome } from './socket/socket-transport.js';
 
 type UnusualAnswer = Extract<SocketOutcome, { readonly kind: 'unusual' }>;
 
@@ -58,12 +58,23 @@ export class PartTransports {
     return outcome.kind === 'unreachable' ? this.#explained(fetch, outcome.cause) : outcome;
   }
 
+  /** Sends a request that `fetch` is about to be asked for; see SocketTransport.ask. False when it is not sent. */
+  ask(ask: SocketAsk, onEnd: (isTaken: boolean) => void): boolean {
+    const { socket } = this.#deps.connection;
+    if (!this.#mayBySocket(ask.version) || !this.#isDirect(ask.request.origin)) return false;
+    return socket?.ask(ask, onEnd) === true;
+  }
+
+  #mayBySocket({ etag }: ObjectVersion): boolean {
+    const { connection, clock } = this.#deps;
+    return connection.socket?.usable === true && clock.nowMs() >= this.#restUntilMs && PLAIN.test(etag);
+  }
+
   /** Undefined when it is nothing for the socket transport. */
   async #bySocket({ version, range, sink, options }: PartFetch): Promise<SocketOutcome | undefined> {
-    const { connection, clock, rehearsedBy } = this.#deps;
+    const { connection, rehearsedBy } = this.#deps;
     const { socket } = connection;
-    if (sink.lend === undefined || !socket?.usable || clock.nowMs() < this.#restUntilMs) return undefined;
-    if (!PLAIN.test(version.etag)) return undefined;
+    if (sink.lend === undefined || socket === undefined || !this.#mayBySocket(version)) return undefined;
     const request = await this.#sign(version, options);
     if (request === undefined || !this.#isDirect(request.origin)) return undefined;
     const place = this.#counted(sink.lend(), range.start);

@@ -89,6 +89,8 @@ export class RehearsalStore implements ObjectStore {
 
   expectFetches(): void {}
 
+  askAhead(): void {}
+
   /** Ends the listener and its connections. Idempotent. */
   close(): void {
     this.#listener.close();

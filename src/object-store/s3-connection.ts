@@ -118,7 +118,7 @@ export async function openConnection(
       ? undefined
       : new SocketTransport(
           { threads, idleTimeoutMs, authorities: trust?.authorities, connectionsMax: sockets.data },
-          logger,
+          dependencies,
         );
   return new S3Connection(dependencies, client, control, data, socket);
 }

@@ -9,6 +9,7 @@ import { ATTEMPTS_MAX, withRetries } from './control-retry.js';
 import { ObjectStoreError } from './errors.js';
 import type { ObjectStoreErrorCode } from './errors.js';
 import { NO_CHECKSUMS } from './object-checksums.js';
+import { versionIdentity } from './object-store.js';
 import type {
   ByteRange,
   FetchOptions,
@@ -60,6 +61,10 @@ export class S3ObjectStore implements ObjectStore {
   readonly #dependencies: S3ObjectStoreDependencies;
   readonly #connection: S3Connection;
   readonly #parts: PartTransports;
+  /** Versions of which a request is about to be sent ahead. */
+  readonly #asking = new Set<string>();
+  /** Versions of which one was sent, and holds a connection, and nothing has been fetched yet. */
+  readonly #askedSlots = new Set<string>();
   /** Ends each call under way. */
   readonly #aborts = new Set<() => void>();
   #closed = false;
@@ -168,11 +173,21 @@ export class S3ObjectStore implements ObjectStore {
     const { start, end } = range;
     assert(0 <= start && start < end && end <= version.size, `[${start}, ${end}) of ${version.size} bytes`);
     this.#partRequests++;
-    return this.#fetchBy(this.#parts, { version, range, sink: this.#counted(sink), options });
+    const identity = versionIdentity(version);
+    this.#asking.delete(identity);
+    const hasSlot = this.#askedSlots.delete(identity);
+    return this.#fetchBy(this.#parts, { version, range, sink: this.#counted(sink), options }, hasSlot);
   }
 
   expectFetches(count: number, version?: ObjectVersion): void {
     void this.#connection.expect(count, version);
+  }
+
+  askAhead(version: ObjectVersion, range: ByteRange, stallTimeoutMs: number): void {
+    const identity = versionIdentity(version);
+    if (this.#closed || this.#asking.has(identity)) return;
+    this.#asking.add(identity);
+    void this.#ask(identity, version, range, stallTimeoutMs);
   }
 
   /**
@@ -192,10 +207,33 @@ export class S3ObjectStore implements ObjectStore {
     this.#connection.close();
   }
 
-  #fetchBy(parts: PartTransports, fetch: PartFetch): Promise<PartOutcome> {
-    const { slots } = this.#connection.data;
+  /** At once when it is signed already. */
+  async #ask(identity: string, version: ObjectVersion, range: ByteRange, stallTimeoutMs: number) {
+    const { data, signedRequests } = this.#connection;
+    const signing = () => signedRequests.get(version).catch(() => undefined);
+    const request = signedRequests.known(version) ?? (await signing());
+    // Whoever is to read it may have been faster.
+    if (!this.#asking.delete(identity) || request === undefined || !data.slots.tryAcquire()) return;
+    const giveSlotBack = () => {
+      if (this.#askedSlots.delete(identity)) data.slots.release();
+    };
+    this.#askedSlots.add(identity);
+    const isSent = this.#parts.ask({ request, version, range, stallTimeoutMs }, (isTaken) => {
+      giveSlotBack();
+      // Else it is counted by the fetch that took it.
+      if (!isTaken) this.#partRequests++;
+    });
+    if (!isSent) giveSlotBack();
+  }
+
+  /** @param hasSlot that of the request that was sent ahead */
+  #fetchBy(parts: PartTransports, fetch: PartFetch, hasSlot = false): Promise<PartOutcome> {
+    const { data, socket } = this.#connection;
+    const { slots } = data;
     return this.#underWay(fetch.options.signal, async (signal) => {
-      if (!(await slots.acquire(signal))) return { kind: 'aborted' };
+      // Nobody waits for those that perhaps nobody wants.
+      if (!hasSlot && slots.isFull) socket?.giveUpAsked();
+      if (!hasSlot && !(await slots.acquire(signal))) return { kind: 'aborted' };
       try {
         return await parts.fetch({ ...fetch, options: { ...fetch.options, signal } });
       } finally {

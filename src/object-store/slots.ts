@@ -35,6 +35,17 @@ export class Slots {
     });
   }
 
+  get isFull(): boolean {
+    return this.#free === 0;
+  }
+
+  /** Takes a slot if there is one that nobody waits for. */
+  tryAcquire(): boolean {
+    if (this.isFull) return false;
+    this.#free--;
+    return true;
+  }
+
   release(): void {
     const [next] = this.#waiting;
     if (next) next();

@@ -264,3 +264,27 @@ onEachDriver(
     t.match(linesOf('EXIT'), [{ result: 'ok', offset: 10 * MIB, waitedFor: { start: 10 * MIB } }]);
   },
 );
+
+onEachDriver('the request for the beginning goes out with the open, once', async (t, driver) => {
+  const { server, mount } = await startWorld(t, { driver });
+  const size = 4 * MIB;
+  for (const key of ['read', 'elsewhere', 'opened'])
+    await server.putSynthetic(BUCKET, key, { size, seed: 1 });
+  const daemon = await mount();
+  server.faults.roundTripMs = 50;
+  const requests = (key: string) => server.counters.key(BUCKET, key).requests;
+  const path = (key: string) => join(daemon.mountpoint, key);
+  const head = await read(path('read'), 0, 4096);
+  t.equal(findPatternMismatch(head.stdout, 1, 0), -1);
+  // Through libfuse the kernel reads far enough ahead for a second one.
+  t.equal(requests('read'), driver === 'native' ? 1 : 2);
+  const middle = await read(path('elsewhere'), 3 * MIB, 4096);
+  t.equal(findPatternMismatch(middle.stdout, 1, 3 * MIB), -1);
+  t.ok(requests('elsewhere') <= 2, `${requests('elsewhere')} requests, one of them in vain`);
+  t.ok(server.counters.key(BUCKET, 'elsewhere').bytesSent < MIB, 'which brings nothing');
+  t.equal((await run('sh', ['-c', `: < '${path('opened')}'`])).code, 0);
+  t.ok(requests('opened') <= 1, `${requests('opened')} requests of what is not read`);
+  const later = await read(path('opened'), 0, size);
+  t.equal(later.stdout.length, size);
+  t.equal(findPatternMismatch(later.stdout, 1, 0), -1);
+});

@@ -153,6 +153,8 @@ export class FaultyObjectStore implements ObjectStore {
     this.#inner.expectFetches(count);
   }
 
+  askAhead(): void {}
+
   close(): void {
     this.#closing.abort();
     this.#inner.close();

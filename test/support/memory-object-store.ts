@@ -209,6 +209,8 @@ export class MemoryObjectStore implements ObjectStore {
 
   expectFetches(): void {}
 
+  askAhead(): void {}
+
   close(): void {
     this.#closing.abort();
   }

@@ -76,6 +76,15 @@ export class Connection {
     this.#socket.write(request, 'latin1');
   }
 
+  /** What arrives is left in the system's buffers, but for what TLS has gathered, until `resume`. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
   /** Ends it at once; the user is told, if there is one. */
   destroy(cause: Error): void {
     this.#cause ??= cause;

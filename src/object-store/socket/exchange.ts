@@ -1,13 +1,13 @@
 /**
  * One request for a part and its answer, in a worker thread: accepts the answer strictly, writes the body into the local
  * file as it arrives, sums it for the checksums of its blocks, publishes what was written, and says once what became of
- * it. Made by worker-core.ts.
+ * it. Made by worker-core.ts. A request may be sent before there is a place for its answer, which is held back then.
  *
  * Promise: after `onEnded` neither the file nor the shared memory is touched. Publishing follows the write, as
  * `Availability` demands; bytes of another version, of another range or beyond it never reach the file.
  */
 import { writeSync } from 'node:fs';
-import { asError } from '../../runtime/assert.js';
+import { asError, assert } from '../../runtime/assert.js';
 import { BlockChecksummer } from '../../runtime/block-checksummer.js';
 import type { ChecksumFunctions } from '../../runtime/checksum-functions.js';
 import type { CancelTimer, Clock } from '../../runtime/clock.js';
@@ -18,7 +18,7 @@ import { judgeResponse, quoted } from '../part-response.js';
 import { retryAfterMs } from '../retry-after.js';
 import type { Connection, ConnectionUser } from './connection.js';
 import type { ConnectionPool } from './connection-pool.js';
-import type { FetchMessage, WorkerOutcome } from './messages.js';
+import type { AskMessage, FetchMessage, FetchPlace, WorkerOutcome } from './messages.js';
 import { LOOKS, RateFloor } from './rate-floor.js';
 import { HeadReader } from './response-head.js';
 import type { ResponseHead } from './response-head.js';
@@ -41,14 +41,23 @@ const DISCARD_BYTES_MAX = 256 * 1024;
 /** Of a part, so much is published before more is written: somebody may wait for just that. */
 const FIRST_PIECE_BYTES = 64 * 1024;
 
+/** Where the body goes. */
+interface Landing {
+  readonly file: Pick<FetchPlace, 'descriptor' | 'nativeFile'>;
+  readonly memory: AttachedMemory;
+  readonly summer: BlockChecksummer;
+}
+
 export class Exchange implements ConnectionUser {
   readonly id: number;
   /** Offset behind the last byte that is in the file. */
   position: number;
-  readonly #message: FetchMessage;
+  readonly #message: Omit<AskMessage, 'kind'>;
   readonly #deps: ExchangeDeps;
-  readonly #memory: AttachedMemory;
-  readonly #summer: BlockChecksummer;
+  #landing: Landing | undefined;
+  /** What arrived, and what became of the request, before there was a place for it. */
+  #held: Uint8Array[] = [];
+  #early: WorkerOutcome | undefined;
   readonly #floor = new RateFloor();
   readonly #headReader = new HeadReader();
   #connection: Connection | undefined;
@@ -56,30 +65,35 @@ export class Exchange implements ConnectionUser {
   #head: ResponseHead | undefined;
   #end: number;
   /** Whole pages of the part before this are published. */
-  #publishedPages: number;
+  #publishedPages = 0;
   /** Of the body, still to come on the connection; beyond `#end` when the part was cut. */
   #bodyLeft = 0;
   #bytesReceived = 0;
   #cancelLook: CancelTimer | undefined;
   #ended = false;
 
-  /** @param memory the file's, released at the end. */
-  constructor(message: FetchMessage, memory: AttachedMemory, deps: ExchangeDeps) {
+  /** @param memory the file's, released at the end; undefined: `place` tells of it later. */
+  constructor(message: FetchMessage | AskMessage, memory: AttachedMemory | undefined, deps: ExchangeDeps) {
     this.id = message.id;
     this.position = message.range.start;
     this.#end = message.range.end;
     this.#message = message;
     this.#deps = deps;
-    this.#memory = memory;
-    this.#summer = new BlockChecksummer(memory.checksums, deps.checksumFunctions, this.position);
-    const { pageBytes } = memory.availability;
-    // The bytes of its page before the part's were written by the attempt that this one resumes.
-    this.#publishedPages = Math.floor(this.position / pageBytes) * pageBytes;
+    if (message.kind === 'fetch' && memory !== undefined) this.#land(message, memory);
   }
 
   start(): void {
     this.#lookLater();
     this.#send(false);
+  }
+
+  /** What was asked for goes here. @param memory as of the constructor */
+  place(file: FetchPlace, memory: AttachedMemory): void {
+    this.#land(file, memory);
+    this.#connection?.resume();
+    const held = Buffer.concat(this.#held.splice(0));
+    if (held.length > 0) this.#receive(held, 0, held.length);
+    if (this.#early !== undefined) this.#finish(this.#early);
   }
 
   /** Ends the part at `end`, if that is still ahead. */
@@ -89,12 +103,18 @@ export class Exchange implements ConnectionUser {
     if (this.position >= this.#end) this.#finish({ kind: 'complete' });
   }
 
-  abort(): void {
-    this.#finish({ kind: 'aborted' });
+  abort(outcome: WorkerOutcome = { kind: 'aborted' }): void {
+    this.#settle(outcome);
   }
 
   received(bytes: Uint8Array, from: number, to: number): void {
     this.#bytesReceived += to - from;
+    if (this.#landing !== undefined) return this.#receive(bytes, from, to);
+    this.#held.push(bytes.slice(from, to));
+    this.#connection?.pause();
+  }
+
+  #receive(bytes: Uint8Array, from: number, to: number): void {
     let at = from;
     if (this.#head === undefined) {
       const read = this.#headReader.read(bytes, from, to);
@@ -155,10 +175,10 @@ export class Exchange implements ConnectionUser {
   /** Blocks that begin from now on are summed with the object's own kind of CRC as well. */
   #tell({ headers, contentLength }: ResponseHead): void {
     const told = objectChecksumsOf(this.#message, checksumAnswerOf(headers, contentLength));
-    const { checksums } = this.#memory;
+    const checksums = this.#landing?.memory.checksums;
     const functions = this.#deps.checksumFunctions;
     const own = told.digests.filter(isWholeCrc).find(({ kind }) => functions[kind] !== undefined);
-    if (own !== undefined && checksums.kind === undefined) checksums.expectKind(own.kind);
+    if (own !== undefined && checksums?.kind === undefined) checksums?.expectKind(own.kind);
     this.#deps.onTold(this, told);
   }
 
@@ -185,14 +205,24 @@ export class Exchange implements ConnectionUser {
     this.#finish({ kind: 'unusual', reason, status });
   }
 
+  #land({ descriptor, nativeFile }: FetchPlace, memory: AttachedMemory): void {
+    const summer = new BlockChecksummer(memory.checksums, this.#deps.checksumFunctions, this.position);
+    this.#landing = { file: { descriptor, nativeFile }, memory, summer };
+    const { pageBytes } = memory.availability;
+    // The bytes of its page before the part's were written by the attempt that this one resumes.
+    this.#publishedPages = Math.floor(this.position / pageBytes) * pageBytes;
+  }
+
   #take(bytes: Uint8Array, from: number, to: number): void {
     const length = Math.min(to - from, this.#end - this.position);
     this.#bodyLeft -= to - from;
     const isFirst = this.position === this.#message.range.start;
+    const landing = this.#landing;
+    assert(landing !== undefined, 'a body is taken once there is a place for it');
     try {
       const first = isFirst ? Math.min(length, FIRST_PIECE_BYTES) : 0;
-      if (first > 0) this.#store(bytes, from, first);
-      if (first < length) this.#store(bytes, from + first, length - first);
+      if (first > 0) this.#store(landing, bytes.subarray(from, from + first));
+      if (first < length) this.#store(landing, bytes.subarray(from + first, from + length));
     } catch (error) {
       const { message, code } = asError(error) as NodeJS.ErrnoException;
       return this.#finish({ kind: 'local', message, code });
@@ -201,39 +231,36 @@ export class Exchange implements ConnectionUser {
     else this.#deps.onAdvanced(this);
   }
 
-  #store(bytes: Uint8Array, from: number, length: number): void {
-    this.#write(bytes, from, length);
-    // Before publishing: who finds the file complete finds its blocks summed.
-    this.#summer.update(bytes, from, from + length);
-    this.#publish();
-  }
-
-  #write(bytes: Uint8Array, from: number, length: number): void {
-    for (let written = 0; written < length;) {
-      const left = length - written;
-      const now = writeSync(this.#message.descriptor, bytes, from + written, left, this.position);
+  #store(landing: Landing, bytes: Uint8Array): void {
+    const { descriptor, nativeFile } = landing.file;
+    for (let written = 0; written < bytes.length;) {
+      const now = writeSync(descriptor, bytes, written, bytes.length - written, this.position);
       written += now;
       this.position += now;
     }
-  }
-
-  #publish(): void {
-    const { availability } = this.#memory;
+    // Before publishing: who finds the file complete finds its blocks summed.
+    landing.summer.update(bytes, 0, bytes.length);
+    const { availability } = landing.memory;
     const { pageBytes } = availability;
     availability.publish({ start: this.#publishedPages, end: this.position });
     this.#publishedPages = Math.floor(this.position / pageBytes) * pageBytes;
-    const { nativeFile } = this.#message;
     if (nativeFile !== undefined) this.#deps.filePublished(nativeFile);
   }
 
+  /** Who asked hears of it once there is a place: until then nobody waits. */
   #finish(outcome: WorkerOutcome): void {
+    if (this.#landing === undefined) this.#early ??= outcome;
+    else this.#settle(outcome);
+  }
+
+  #settle(outcome: WorkerOutcome): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#cancelLook?.();
     const connection = this.#connection;
     this.#connection = undefined;
     if (connection !== undefined) this.#letGo(connection);
-    this.#memory.release();
+    this.#landing?.memory.release();
     this.#deps.onEnded(this, outcome);
   }
 

@@ -18,8 +18,9 @@ export interface WorkerSettings {
   readonly idleTimeoutMs: number;
 }
 
-export interface FetchMessage {
-  readonly kind: 'fetch';
+export interface AskMessage {
+  /** The request is to be sent; where its answer goes is told later, by `place`, unless it is aborted. */
+  readonly kind: 'ask';
   readonly id: number;
   readonly origin: Origin;
   /** The whole request, headers included. */
@@ -28,14 +29,30 @@ export interface FetchMessage {
   /** Of the version that the answer must be of. */
   readonly etag: string;
   readonly size: number;
+  readonly stallTimeoutMs: number;
+}
+
+/** Where an answer goes. */
+export interface FetchPlace {
   readonly descriptor: number;
   readonly memory: SharedMemory;
   readonly nativeFile: NativeFileId | undefined;
-  readonly stallTimeoutMs: number;
+}
+
+/** Both at once. */
+export interface FetchMessage extends Omit<AskMessage, 'kind'>, FetchPlace {
+  readonly kind: 'fetch';
+}
+
+export interface PlaceMessage extends FetchPlace {
+  readonly kind: 'place';
+  readonly id: number;
 }
 
 export type ToWorker =
   | FetchMessage
+  | AskMessage
+  | PlaceMessage
   | { readonly kind: 'cut'; readonly id: number; readonly end: number }
   | { readonly kind: 'abort'; readonly id: number }
   /** Have at least `count` connections open that are idle or about to be. */

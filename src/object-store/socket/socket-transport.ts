@@ -7,9 +7,13 @@
  */
 import { Worker } from 'node:worker_threads';
 import { unreachable } from '../../runtime/assert.js';
+import type { Clock } from '../../runtime/clock.js';
 import type { Logger } from '../../observability/logger.js';
 import type { ByteRange, FetchOptions, LocalPlace, ObjectVersion, PartOutcome } from '../object-store.js';
 import type { Origin, SignedRequest } from '../presigned-get.js';
+import { AskedAhead } from './asked-ahead.js';
+import type { Asked } from './asked-ahead.js';
+import { requestOf } from './request-text.js';
 import type { FromWorker, ToWorker, WorkerOutcome, WorkerSettings } from './messages.js';
 
 export interface SocketTransportOptions extends WorkerSettings {
@@ -17,11 +21,15 @@ export interface SocketTransportOptions extends WorkerSettings {
   readonly threads: number;
 }
 
-export interface SocketFetch {
+export interface SocketAsk {
   /** If-Match and Range are added here. */
   readonly request: SignedRequest;
   readonly version: ObjectVersion;
   readonly range: ByteRange;
+  readonly stallTimeoutMs: number;
+}
+
+export interface SocketFetch extends Omit<SocketAsk, 'stallTimeoutMs'> {
   readonly place: LocalPlace;
   readonly options: FetchOptions;
 }
@@ -40,7 +48,8 @@ export class LocalWriteError extends Error {
 }
 
 interface UnderWay {
-  readonly place: LocalPlace;
+  /** Undefined as long as it was only asked for. */
+  readonly place: LocalPlace | undefined;
   readonly ended: (outcome: WorkerOutcome) => void;
 }
 
@@ -58,19 +67,25 @@ const SMALL_PART_BYTES = 1024 * 1024;
 const SMALL_PARTS_EXPECTED = 2;
 /** A thread fails by a bug alone; the next one may meet it again. */
 const CRASHES_MAX = 3;
-const USER_AGENT = 'sluice';
+
+export interface SocketTransportDeps {
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
 
 export class SocketTransport {
   readonly #options: SocketTransportOptions;
   readonly #logger: Logger;
   #lanes: Lane[] = [];
+  readonly #asked: AskedAhead<Lane>;
   #idLast = 0;
   #crashes = 0;
   #closed = false;
 
-  constructor(options: SocketTransportOptions, logger: Logger) {
+  constructor(options: SocketTransportOptions, { clock, logger }: SocketTransportDeps) {
     this.#options = options;
     this.#logger = logger;
+    this.#asked = new AskedAhead(clock, ({ id, lane, origin }) => this.#abort(lane, id, origin));
   }
 
   /** False once its threads failed too often to be trusted. */
@@ -92,20 +107,48 @@ export class SocketTransport {
     if (small) this.#expectOn(small, origin, toLarge > 0 ? SMALL_PARTS_EXPECTED : count);
   }
 
+  /**
+   * Sends a request that `fetch` is about to be asked for; one that it is not is given up. False when that cannot be.
+   * @param onEnd called once, when it was taken over or given up
+   */
+  ask(ask: SocketAsk, onEnd: (isTaken: boolean) => void): boolean {
+    const { request, version, range, stallTimeoutMs } = ask;
+    this.start();
+    const lane = this.#laneFor(range);
+    if (lane === undefined || this.#closed || !this.#asked.hasRoomFor(version)) return false;
+    this.#reserve(lane, lane.underWay.size + 1);
+    const { worker, underWay } = lane;
+    const id = this.#nextId();
+    underWay.set(id, { place: undefined, ended: () => void underWay.delete(id) });
+    post(worker, { kind: 'ask', id, stallTimeoutMs, ...requestOf(request, version, range) });
+    this.#asked.add(version, { id, lane, range, origin: request.origin, onEnd });
+    return true;
+  }
+
+  /** Others need a connection: the request goes that was sent ahead first of those that nobody has taken. */
+  giveUpAsked(): void {
+    this.#asked.giveUpOne();
+  }
+
   /** @throws LocalWriteError */
   fetch(fetch: SocketFetch): Promise<SocketOutcome> {
     this.start();
-    const lane = this.#laneFor(fetch.range);
-    if (lane === undefined || this.#closed || fetch.options.signal.aborted)
+    const { version, range, options } = fetch;
+    const asked = options.signal.aborted ? undefined : this.#asked.take(version, range);
+    const lane = asked?.lane ?? this.#laneFor(range);
+    if (lane === undefined || this.#closed || options.signal.aborted)
       return Promise.resolve({ kind: 'aborted' });
-    this.#reserve(lane, lane.underWay.size + 1);
-    return new Promise((resolve, reject) => this.#begin(lane, fetch, resolve, reject));
+    if (asked === undefined) this.#reserve(lane, lane.underWay.size + 1);
+    return new Promise((resolve, reject) => this.#begin(lane, fetch, asked, resolve, reject));
   }
 
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    for (const { worker } of this.#lanes) post(worker, { kind: 'close' });
+    for (const lane of this.#lanes) {
+      this.#asked.lost(lane);
+      post(lane.worker, { kind: 'close' });
+    }
   }
 
   /**
@@ -146,18 +189,13 @@ export class SocketTransport {
   #begin(
     lane: Lane,
     { request, version, range, place, options }: SocketFetch,
+    asked: Asked<Lane> | undefined,
     resolve: (outcome: SocketOutcome) => void,
     reject: (error: Error) => void,
   ): void {
-    this.#idLast += 1;
-    const id = this.#idLast;
+    const id = asked?.id ?? this.#nextId();
     const { worker, underWay } = lane;
-    const onAbort = () => {
-      post(worker, { kind: 'abort', id });
-      // It takes its connection with it, which whoever looks into one file after another would miss.
-      if (lane === this.#lanes[0] && !this.#closed)
-        this.#expectOn(lane, request.origin, SMALL_PARTS_EXPECTED);
-    };
+    const onAbort = () => this.#abort(lane, id, request.origin);
     underWay.set(id, {
       place,
       ended: (outcome) => {
@@ -170,12 +208,21 @@ export class SocketTransport {
     options.signal.addEventListener('abort', onAbort, { once: true });
     options.onCut?.((end) => post(worker, { kind: 'cut', id, end }));
     const { descriptor, memory, nativeFile } = place;
-    const { etag, size } = version;
-    const { stallTimeoutMs } = options;
     const file = { descriptor, memory, nativeFile };
-    const { origin } = request;
-    const text = requestText(request, version, range);
-    post(worker, { kind: 'fetch', id, origin, request: text, range, etag, size, ...file, stallTimeoutMs });
+    if (asked !== undefined) return post(worker, { kind: 'place', id, ...file });
+    const { stallTimeoutMs } = options;
+    post(worker, { kind: 'fetch', id, stallTimeoutMs, ...requestOf(request, version, range), ...file });
+  }
+
+  #abort(lane: Lane, id: number, origin: Origin): void {
+    post(lane.worker, { kind: 'abort', id });
+    // It takes its connection with it, which whoever looks into one file after another would miss.
+    if (lane === this.#lanes[0] && !this.#closed) this.#expectOn(lane, origin, SMALL_PARTS_EXPECTED);
+  }
+
+  #nextId(): number {
+    this.#idLast += 1;
+    return this.#idLast;
   }
 
   #startLane(): Lane {
@@ -199,6 +246,7 @@ export class SocketTransport {
     });
     worker.on('exit', () => {
       readInbox();
+      this.#asked.lost(lane);
       this.#lanes = this.#lanes.filter((other) => other !== lane);
       const message = 'the transport thread ended';
       const outcome = this.#closed
@@ -212,13 +260,13 @@ export class SocketTransport {
   #onMessage({ underWay }: Lane, message: FromWorker): void {
     switch (message.kind) {
       case 'advanced':
-        for (const [id, end] of message.ends) underWay.get(id)?.place.advanced(end);
+        for (const [id, end] of message.ends) underWay.get(id)?.place?.advanced(end);
         return;
       case 'told':
-        return underWay.get(message.id)?.place.told(message.checksums);
+        return underWay.get(message.id)?.place?.told(message.checksums);
       case 'ended': {
         const fetch = underWay.get(message.id);
-        fetch?.place.advanced(message.end);
+        fetch?.place?.advanced(message.end);
         return fetch?.ended(message.outcome);
       }
       default:
@@ -229,25 +277,6 @@ export class SocketTransport {
 
 function post(worker: Worker, message: ToWorker): void {
   worker.postMessage(message);
-}
-
-function requestText(
-  { target, hostHeader, headers }: SignedRequest,
-  { etag, size }: ObjectVersion,
-  { start, end }: ByteRange,
-): string {
-  // Servers tell the checksums of an object with all of it, and not with a range, though that be all of it.
-  const isWhole = end - start === size;
-  const lines = [
-    `GET ${target} HTTP/1.1`,
-    `Host: ${hostHeader}`,
-    `If-Match: ${etag}`,
-    ...(isWhole ? [] : [`Range: bytes=${start}-${end - 1}`]),
-    'Accept-Encoding: identity',
-    `User-Agent: ${USER_AGENT}`,
-    ...headers.map(([name, value]) => `${name}: ${value}`),
-  ];
-  return `${lines.join('\r\n')}\r\n\r\n`;
 }
 
 function toOutcome(outcome: Exclude<WorkerOutcome, { readonly kind: 'local' }>): SocketOutcome {

@@ -3,15 +3,15 @@
  * at once, and progress a little later, for all fetches together: readers that wait natively hear of it without that.
  */
 import type { Clock } from '../../runtime/clock.js';
-import { asError, unreachable } from '../../runtime/assert.js';
+import { asError, assert, unreachable } from '../../runtime/assert.js';
 import type { ChecksumFunctions } from '../../runtime/checksum-functions.js';
-import type { AttachedMemory, MapsFiles } from '../../runtime/shared-memory.js';
+import type { AttachedMemory, MapsFiles, SharedMemory } from '../../runtime/shared-memory.js';
 import { AttachedMemories } from './attached-memories.js';
 import { ConnectionPool } from './connection-pool.js';
 import type { ConnectionPoolOptions } from './connection-pool.js';
 import { Exchange } from './exchange.js';
 import type { ExchangeDeps } from './exchange.js';
-import type { FetchMessage, FromWorker, ToWorker, WorkerOutcome } from './messages.js';
+import type { FetchMessage, FromWorker, PlaceMessage, ToWorker, WorkerOutcome } from './messages.js';
 
 export interface WorkerCoreDeps {
   readonly clock: Clock;
@@ -57,6 +57,10 @@ export class WorkerCore {
     switch (message.kind) {
       case 'fetch':
         return this.#fetch(message);
+      case 'ask':
+        return this.#begin(new Exchange(message, undefined, this.#exchangeDeps));
+      case 'place':
+        return this.#place(message);
       // One that ended meanwhile is not there any more.
       case 'cut':
         return this.#exchanges.get(message.id)?.cut(message.end);
@@ -75,18 +79,33 @@ export class WorkerCore {
   }
 
   #fetch(message: FetchMessage): void {
-    let memory: AttachedMemory;
+    const memory = this.#attach(message.memory);
+    if ('release' in memory) return this.#begin(new Exchange(message, memory, this.#exchangeDeps));
+    this.#deps.post({ kind: 'ended', id: message.id, end: message.range.start, outcome: memory });
+  }
+
+  #place(message: PlaceMessage): void {
+    const exchange = this.#exchanges.get(message.id);
+    assert(exchange !== undefined, 'what was asked for waits for its place, or was aborted');
+    const memory = this.#attach(message.memory);
+    if ('release' in memory) exchange.place(message, memory);
+    else exchange.abort(memory);
+  }
+
+  /** Or why that cannot be. */
+  #attach(memory: SharedMemory): AttachedMemory | WorkerOutcome {
     try {
-      memory = this.#memories.attach(message.memory);
+      return this.#memories.attach(memory);
     } catch (error) {
-      const { message: text, code } = asError(error) as NodeJS.ErrnoException;
+      const { message, code } = asError(error) as NodeJS.ErrnoException;
       // Of the system, for want of memory perhaps. Anything else is a bug.
       if (code === undefined) throw error;
-      const outcome: WorkerOutcome = { kind: 'local', message: text, code };
-      return this.#deps.post({ kind: 'ended', id: message.id, end: message.range.start, outcome });
+      return { kind: 'local', message, code };
     }
-    const exchange = new Exchange(message, memory, this.#exchangeDeps);
-    this.#exchanges.set(message.id, exchange);
+  }
+
+  #begin(exchange: Exchange): void {
+    this.#exchanges.set(exchange.id, exchange);
     exchange.start();
   }
 

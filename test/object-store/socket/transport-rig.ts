@@ -4,6 +4,8 @@ import type { FetchOptions, ObjectVersion } from '../../../src/object-store/obje
 import { SocketTransport } from '../../../src/object-store/socket/socket-transport.js';
 import type { SocketTransportOptions } from '../../../src/object-store/socket/socket-transport.js';
 import { silentLogger } from '../../../src/observability/logger.js';
+import { systemClock } from '../../../src/runtime/clock.js';
+import type { Clock } from '../../../src/runtime/clock.js';
 import { fillPattern } from '../../../src/runtime/pattern.js';
 import { LendingSink } from '../../support/lending-sink.js';
 import type { LendingSinkHooks } from '../../support/lending-sink.js';
@@ -20,9 +22,14 @@ interface FetchSettings extends Partial<FetchOptions>, LendingSinkHooks {
   readonly end?: number;
 }
 
-export function useTransport(t: Test, server: ScriptedServer, given: Partial<SocketTransportOptions> = {}) {
+export function useTransport(
+  t: Test,
+  server: ScriptedServer,
+  given: Partial<SocketTransportOptions> = {},
+  clock: Clock = systemClock,
+) {
   const options = { threads: 1, idleTimeoutMs: 5000, authorities: undefined, connectionsMax: 8, ...given };
-  const transport = new SocketTransport(options, silentLogger);
+  const transport = new SocketTransport(options, { clock, logger: silentLogger });
   t.teardown(() => transport.close());
   const origin = { protocol: 'http:', hostname: '127.0.0.1', port: server.port } as const;
   const request = {
@@ -47,7 +54,13 @@ export function useTransport(t: Test, server: ScriptedServer, given: Partial<Soc
       place.release();
     }
   };
-  return { transport, origin, fetch };
+  /** Of the range that `fetch` asks for unless it is told. Resolves with what became of it. */
+  const ask = (range = { start: START, end: END }) =>
+    new Promise<boolean | 'refused'>((resolve) => {
+      const isSent = transport.ask({ request, version, range, stallTimeoutMs: 5000 }, resolve);
+      if (!isSent) resolve('refused');
+    });
+  return { transport, origin, fetch, ask };
 }
 
 /** All of it, when no range is asked for. */
