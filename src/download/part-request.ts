@@ -15,6 +15,9 @@ export interface AttemptProgress {
   readonly bytes: number;
 }
 
+/** The first bytes of an answer that is there already are told of by then. */
+const TOLD_MS_MAX = 5;
+
 export class PartRequest {
   readonly #version: ObjectVersion;
   readonly #sink: PartTarget;
@@ -26,6 +29,8 @@ export class PartRequest {
   #end: number;
   /** Set while the transport can be told of a cut. */
   #cutTransport: ((end: number) => void) | undefined;
+  /** When it was sent, if that was before. */
+  #sentMs: number | undefined;
   #isAbandoned = false;
   #bytes = 0;
   #firstBytes = 0;
@@ -75,7 +80,10 @@ export class PartRequest {
     const onCut = (cut: (end: number) => void) => {
       this.#cutTransport = cut;
     };
-    const options = { signal: this.#aborter.signal, stallTimeoutMs, onCut };
+    const onSentAhead = (sentMs: number) => {
+      this.#sentMs = sentMs;
+    };
+    const options = { signal: this.#aborter.signal, stallTimeoutMs, onCut, onSentAhead };
     this.#deps.metrics.partRequested();
     try {
       const sink = { write, lend };
@@ -118,7 +126,10 @@ export class PartRequest {
     if (this.#bytes === 0) {
       this.#firstMs = clock.nowMs();
       this.#firstBytes = bytes;
-      scheduler.pace.firstByte(this.#firstMs - this.#startedMs);
+      const waitedMs = this.#firstMs - this.#startedMs;
+      // Who comes when the answer is there does not learn how long it took.
+      if (this.#sentMs === undefined || waitedMs > TOLD_MS_MAX)
+        scheduler.pace.firstByte(this.#firstMs - (this.#sentMs ?? this.#startedMs));
     }
     this.#bytes += bytes;
     metrics.bytesFetched(bytes);

@@ -135,13 +135,15 @@ export interface FetchOptions {
   readonly stallTimeoutMs: number;
   /** Called once, with a function to call when the range is to end earlier: at `end`, if that is still ahead. */
   readonly onCut?: ((cut: (end: number) => void) => void) | undefined;
+  /** Called when the request was under way already (`askAhead`). @param sentMs by the store's clock */
+  readonly onSentAhead?: ((sentMs: number) => void) | undefined;
 }
 
 /** Totals since the store was made; they only grow. */
 export interface ObjectStoreStats {
   /** Listings and HEADs asked for (the calls, not their retries). */
   readonly controlRequests: number;
-  /** `fetchPart` calls: each is one attempt. */
+  /** `fetchPart` calls, each of which is one attempt, and requests that were sent ahead in vain. */
   readonly partRequests: number;
   /** Object bytes given to sinks. */
   readonly bytesFetched: number;

@@ -15,6 +15,7 @@ export interface Asked<Lane> {
   readonly lane: Lane;
   readonly range: ByteRange;
   readonly origin: Origin;
+  readonly sentMs: number;
   /** Called once, when it was taken or given up. */
   readonly onEnd: (isTaken: boolean) => void;
 }

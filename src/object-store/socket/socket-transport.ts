@@ -76,6 +76,7 @@ export interface SocketTransportDeps {
 export class SocketTransport {
   readonly #options: SocketTransportOptions;
   readonly #logger: Logger;
+  readonly #clock: Clock;
   #lanes: Lane[] = [];
   readonly #asked: AskedAhead<Lane>;
   #idLast = 0;
@@ -85,6 +86,7 @@ export class SocketTransport {
   constructor(options: SocketTransportOptions, { clock, logger }: SocketTransportDeps) {
     this.#options = options;
     this.#logger = logger;
+    this.#clock = clock;
     this.#asked = new AskedAhead(clock, ({ id, lane, origin }) => this.#abort(lane, id, origin));
   }
 
@@ -121,7 +123,8 @@ export class SocketTransport {
     const id = this.#nextId();
     underWay.set(id, { place: undefined, ended: () => void underWay.delete(id) });
     post(worker, { kind: 'ask', id, stallTimeoutMs, ...requestOf(request, version, range) });
-    this.#asked.add(version, { id, lane, range, origin: request.origin, onEnd });
+    const sentMs = this.#clock.nowMs();
+    this.#asked.add(version, { id, lane, range, origin: request.origin, sentMs, onEnd });
     return true;
   }
 
@@ -209,7 +212,10 @@ export class SocketTransport {
     options.onCut?.((end) => post(worker, { kind: 'cut', id, end }));
     const { descriptor, memory, nativeFile } = place;
     const file = { descriptor, memory, nativeFile };
-    if (asked !== undefined) return post(worker, { kind: 'place', id, ...file });
+    if (asked !== undefined) {
+      options.onSentAhead?.(asked.sentMs);
+      return post(worker, { kind: 'place', id, ...file });
+    }
     const { stallTimeoutMs } = options;
     post(worker, { kind: 'fetch', id, stallTimeoutMs, ...requestOf(request, version, range), ...file });
   }

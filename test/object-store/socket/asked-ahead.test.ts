@@ -47,6 +47,10 @@ for (const range of [{ start: START, end: END }, LARGE]) {
     t.match(await fetch(range), RIGHT);
     t.equal(server.requests.length, 2);
     t.equal(server.accepted, 1, 'its connection is used again');
+    const socket = server.requests[0]?.socket;
+    socket?.end();
+    await until(() => socket?.destroyed === true);
+    t.match(await fetch(range), RIGHT, 'and its end noticed');
   });
 }
 
