@@ -205,7 +205,7 @@ export interface ObjectStore {
 
   /**
    * The first part of `version` to be fetched is likely to be just this, in a moment: the request for it may be sent already.
-   * Taken over by that fetch; when another comes first, or none within a second, it is given up. A hint.
+   * Taken over by that fetch; when another comes first, or none within seconds, it is given up. A hint.
    */
   askAhead(version: ObjectVersion, range: ByteRange, stallTimeoutMs: number): void;
 

@@ -21,7 +21,7 @@ export interface Asked<Lane> {
 }
 
 /** Whoever opened a file reads it by then, or later. */
-const ASKED_MS_MAX = 1000;
+const ASKED_MS_MAX = 3000;
 /** Files that are opened and not read hold no more connections than this. */
 const ASKED_MAX = 8;
 
